@@ -1,0 +1,1 @@
+"""Datasets: what an item is, one module per row of the config table."""

@@ -1,0 +1,109 @@
+"""Files that are never half-written, and pickles that cannot run code."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from lumbar.cli import UserError
+
+TEMPORARY = ".part"
+"""Suffix of files that are being written; whoever finds one may delete it."""
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` when the block ends without an error.
+
+    A reader sees the old file, the new file or none, never a part of one, even after ``kill -9``.
+
+    Parameters
+    ----------
+    path : Path
+        The final file; its folder is made when absent.
+
+    Yields
+    ------
+    Path
+        Write here.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a UTF-8 text file atomically, with Unix line ends on every system."""
+    write_bytes(path, content.encode())
+
+
+_ALLOWED: Final = frozenset(
+    {
+        ("builtins", "slice"),
+        ("builtins", "list"),
+        ("collections", "OrderedDict"),
+        ("_codecs", "encode"),
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy.core.multiarray", "scalar"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "scalar"),
+        ("numpy.core.numeric", "_frombuffer"),
+        ("numpy._core.numeric", "_frombuffer"),
+        ("pandas", "DataFrame"),
+        ("pandas", "Index"),
+        ("pandas", "RangeIndex"),
+        ("pandas.core.frame", "DataFrame"),
+        ("pandas.core.internals.managers", "BlockManager"),
+        ("pandas._libs.internals", "_unpickle_block"),
+        ("pandas.core.indexes.base", "_new_Index"),
+        ("pandas.core.indexes.base", "Index"),
+        ("pandas.core.indexes.range", "RangeIndex"),
+    }
+)
+"""What a pickled table or list of plain values is made of; everything else in a pickle is refused."""
+
+
+class _SafeUnpickler(pickle.Unpickler):
+    """An unpickler that builds plain values, arrays and data frames, and nothing that could run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no table needs")
+        return super().find_class(module, name)
+
+
+def read_pickle(path: Path) -> Any:
+    """Load a pickle of plain values, NumPy arrays or a pandas data frame, without trusting where it came from.
+
+    Parameters
+    ----------
+    path : Path
+        A file written by `lumbar.tables`, by pandas, or by SpineNet.
+
+    Raises
+    ------
+    UserError
+        If the file is no such pickle, is damaged, or names anything but the classes that tables are made of.
+    """
+    content = path.read_bytes()
+    try:
+        return _SafeUnpickler(io.BytesIO(content)).load()
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise UserError(f"{path}: not a pickle of plain values or of a table ({error})") from error

@@ -1,0 +1,161 @@
+"""Every table in the data folder: where it lies, its columns, which step makes it, how it is read and written.
+
+A table is read through `read_table`, which says in one line which file or column is missing and which command makes
+it, and written through `write_table`, which is atomic and gives the same bytes for the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from lumbar.anatomy import GRADE_COLUMNS, TARGETS
+from lumbar.cli import UserError
+from lumbar.files import atomic_path, read_pickle
+
+DOWNLOAD: Final = "scripts/download_data.sh (or scripts/make_phantom.py for a synthetic competition)"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the data folder.
+
+    Parameters
+    ----------
+    path : str
+        File, relative to the data folder; the suffix (``.csv``, ``.csv.gz``, ``.pkl``) is its format.
+    columns : tuple of str
+        Columns that every reader may rely on, in order.
+    made_by : str
+        The command that makes it.
+    """
+
+    path: str
+    columns: tuple[str, ...]
+    made_by: str
+
+
+SERIES_COLUMNS: Final = ("study_id", "series_id", "series_description")
+
+TRAIN: Final = Table("train.csv", ("study_id", *TARGETS), DOWNLOAD)
+LABEL_COORDINATES: Final = Table(
+    "train_label_coordinates.csv",
+    ("study_id", "series_id", "instance_number", "condition", "level", "x", "y"),
+    DOWNLOAD,
+)
+TRAIN_SERIES: Final = Table("train_series_descriptions.csv", SERIES_COLUMNS, DOWNLOAD)
+TEST_SERIES: Final = Table("test_series_descriptions.csv", SERIES_COLUMNS, DOWNLOAD)
+SAMPLE_SUBMISSION: Final = Table("sample_submission.csv", ("row_id", *GRADE_COLUMNS), DOWNLOAD)
+FOLDS: Final = Table("train_folded_v1.csv", (*SERIES_COLUMNS, "fold", *TARGETS), "scripts/make_folds.py")
+META: Final = Table(
+    "meta_v1.pkl",
+    (
+        "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SpacingBetweenSlices", "SliceThickness",
+        "SliceLocation", "PatientID", "PatientPosition", "SeriesDescription", "PhotometricInterpretation", "img_w",
+        "img_h", "study_id", "series_id", "instance_number",
+    ),
+    "scripts/prepare.py (or scripts/make_meta_v01.pkl.py)",
+)  # fmt: skip
+SAGITTAL_LABELS: Final = Table(
+    "sag_xy/shifted_spinenet_v02.csv.gz",
+    ("instance_number", "series_id", "study_id", "level", "x", "y", "img_h", "img_w", "shift"),
+    "scripts/make_sag_loc_labels_part2.py",
+)
+AXIAL_XY: Final = Table(
+    "axial_xy/cfg_dh_05b5_loc_test2.csv.gz",
+    ("series_id", "instance_number", "x_left", "y_left", "x_right", "y_right"),
+    "aggregate_localisation.py",
+)
+SAGITTAL_XY: Final = Table(
+    "sag_xy/test__cfg_dh_14p2_locsag_test.csv.gz",
+    ("instance_number", "series_id", "study_id", "level", "logits_mask", "x", "y", "img_w", "img_h"),
+    "aggregate_localisation.py",
+)
+SAGITTAL_SLICES: Final = Table(
+    "sag_slice/test__cfg_dh_14s10a_locsag.csv.gz",
+    ("series_id", "instance_number", "left_nfn", "right_nfn", "scs"),
+    "aggregate_z_localisation.py",
+)
+AXIAL_LEVELS: Final = Table(
+    "axial_lvl/test__dh_14p2___dh_14s10a____locsag_mapped_v02.pkl",
+    ("series_id", "level", "source_series_id", "mapped_ax_instance_number", "distance"),
+    "aggregate_z_localisation.py",
+)
+TRUTH: Final = Table(
+    "truth.csv",
+    ("study_id", "series_id", "instance_number", "level", "x", "y", "img_h", "img_w"),
+    "scripts/make_phantom.py (only synthetic and outlined data have one)",
+)
+
+VERTEBRA_OUTLINES: Final = "spinenet/vert_dicts_v0/{series_id}_vert_dicts.p"
+"""SpineNet's detections of one sagittal series, relative to the data folder."""
+
+
+def read_table(data: Path, table: Table) -> pd.DataFrame:
+    """Read a table and check that it has its columns.
+
+    Parameters
+    ----------
+    data : Path
+        The data folder.
+    table : Table
+        Which table.
+
+    Returns
+    -------
+    DataFrame
+        All columns of the file, those of `table` guaranteed.
+
+    Raises
+    ------
+    UserError
+        If the file is absent or unreadable, or lacks a column; names the command that makes it.
+    """
+    path = data / table.path
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; make it with {table.made_by}")
+    try:
+        frame = read_pickle(path) if path.suffix == ".pkl" else pd.read_csv(path)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); make it again with {table.made_by}") from error
+    missing = [column for column in table.columns if column not in frame.columns]
+    if missing:
+        raise UserError(f"{path}: lacks the column(s) {', '.join(missing)}; make it again with {table.made_by}")
+    return frame
+
+
+def write_table(frame: pd.DataFrame, data: Path, table: Table) -> Path:
+    """Write a table atomically, its own columns first, the same bytes for the same rows.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Must have the table's columns; others are written after them.
+    data : Path
+        The data folder.
+    table : Table
+        Which table.
+
+    Returns
+    -------
+    Path
+        The file written.
+    """
+    extra = [column for column in frame.columns if column not in table.columns]
+    ordered = frame[[*table.columns, *extra]]
+    path = data / table.path
+    with atomic_path(path) as temporary:
+        if path.suffix == ".pkl":
+            # Object columns, not pandas 3 strings, so that older pandas (and our safe reader) can load the file.
+            strings = ordered.select_dtypes(include=["string"]).columns
+            plain = ordered.astype(dict.fromkeys(strings, object))
+            plain.columns = plain.columns.astype(object)
+            plain.to_pickle(temporary, compression=None, protocol=4)
+        elif path.suffix == ".gz":
+            ordered.to_csv(temporary, index=False, compression={"method": "gzip", "mtime": 0}, lineterminator="\n")
+        else:
+            ordered.to_csv(temporary, index=False, lineterminator="\n")
+    return path

@@ -1,0 +1,1 @@
+"""What predictions are worth: the scores of the competition and of the localisers."""

@@ -1,0 +1,1 @@
+"""Networks: one module per architecture, each exposing Net(cfg)."""

@@ -1,0 +1,1 @@
+"""What predictions mean: from network outputs to the 25 targets of a study."""
