@@ -1,0 +1,50 @@
+# Every target does all the set-up it needs on a fresh machine with Python >= 3.11 and git.
+PYTHON ?= python3
+# `make setup LOCK=` installs the newest releases within the bounds instead of the exact set that CI passed on.
+LOCK ?= requirements.lock
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.requirements-installed
+DEMO ?= datamount/demo
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup test lint bench demo lock figures
+
+help:  ## show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP)  ## a virtual environment in .venv, redone only when the requirements change
+
+$(STAMP): requirements.txt requirements_ngc.txt requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1); Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt $(if $(LOCK),-c $(LOCK))
+	@touch $@
+
+test: setup  ## all tests
+	$(BIN)/python -m pytest
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup  ## the benchmarks, on a phantom made for them
+	$(BIN)/python benchmarks/run_all.py
+
+demo: setup  ## the synthetic competition and every preparation step, on any laptop
+	$(BIN)/python scripts/make_phantom.py --out $(DEMO) --studies 24 --test-studies 4 --seed 0 --irregular 0.15 --force
+	$(BIN)/python scripts/prepare.py --data $(DEMO)
+	$(BIN)/python scripts/make_folds.py --data $(DEMO)
+	$(BIN)/python scripts/make_sag_loc_labels_part2.py --data $(DEMO)
+	$(BIN)/python scripts/check_data.py --data $(DEMO) --html $(DEMO)/check.html
+	@echo "Done. Open $(DEMO)/check.html, look into $(DEMO)/train_images_v01, or put the real download into datamount/ (see README.md)."
+
+figures: setup  ## redraw the pictures of README.md and docs/
+	$(BIN)/python scripts/draw_pipeline.py
+	$(BIN)/python scripts/draw_phantom_figure.py
+
+lock: setup  ## write the exact set of installed packages to requirements.lock
+	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock
