@@ -1,0 +1,210 @@
+"""Slices as crops need them: one memory-mapped 8-bit volume per series, made from the PNG cache on first use.
+
+A PNG has to be decoded whole, even for a crop of a tenth of it, in every epoch and by every worker. A volume is the
+same pixels uncompressed in one file beside the PNGs: a crop reads only its own rows, the operating system shares the
+pages among workers and ranks, and no slice is decoded more than once in the life of the cache.
+
+Layout of ``volume.u8``: the 8 bytes of `MAGIC`, the number of slices n as int64, n rows of `FIELDS` int64 fields
+(instance number, height, width, offset of the first pixel in the file, size and modification time in ns of the PNG
+that it came from), then the pixels, slice after slice, row by row. Slices of one series may differ in size. A PNG that
+changed, came or went makes the volume stale, and it is made again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lumbar.cli import UserError
+from lumbar.files import atomic_path
+
+Pixels = NDArray[np.uint8]
+
+MAGIC: Final = b"LUMBARv1"
+FIELDS: Final = 6
+NAME: Final = "volume.u8"
+"""File name of a volume, in the folder of the series' PNGs."""
+
+_log = logging.getLogger(__name__)
+
+
+class SeriesVolume:
+    """The slices of one series.
+
+    Parameters
+    ----------
+    table : ndarray, shape (n, FIELDS), int64
+        The header's rows, by ascending instance number.
+    content : ndarray, shape (bytes,), uint8
+        The whole file, header included; memory-mapped or resident.
+    """
+
+    def __init__(self, table: NDArray[np.int64], content: Pixels) -> None:
+        self._rows = {int(row[0]): (int(row[1]), int(row[2]), int(row[3])) for row in table}
+        self._content = content
+
+    def crop(self, instance: int, box: tuple[int, int, int, int] | None = None) -> Pixels:
+        """View a part of a slice; only the rows of that part are read.
+
+        Parameters
+        ----------
+        instance : int
+            Instance number of the slice.
+        box : tuple of int, optional
+            x0, y0, x1, y1 in pixels, ends excluded, inside the slice; default: the whole slice.
+
+        Returns
+        -------
+        ndarray, shape (y1 - y0, x1 - x0), uint8
+            Read-only.
+
+        Raises
+        ------
+        KeyError
+            If the series has no such slice.
+        """
+        height, width, offset = self._rows[instance]
+        x0, y0, x1, y1 = box or (0, 0, width, height)
+        rows = self._content[offset + y0 * width : offset + y1 * width]
+        return rows.reshape(y1 - y0, width)[:, x0:x1]
+
+    def size(self, instance: int) -> tuple[int, int]:
+        """Height and width of a slice, pixels."""
+        return self._rows[instance][:2]
+
+    @property
+    def instances(self) -> tuple[int, ...]:
+        """Instance numbers, ascending."""
+        return tuple(self._rows)
+
+
+class VolumeStore:
+    """The volumes of one PNG cache, opened on demand.
+
+    Cheap to send to another process: open files are not sent along.
+
+    Parameters
+    ----------
+    root : Path
+        The cache, for example ``datamount/train_images_v01``.
+    keep : int
+        Volumes kept open by each process; each costs one file descriptor.
+    """
+
+    def __init__(self, root: Path, keep: int = 64) -> None:
+        self.root = root
+        self.keep = keep
+        self._open: OrderedDict[tuple[int, int], SeriesVolume] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root, "keep": self.keep, "_open": OrderedDict()}
+
+    def series(self, study_id: int, series_id: int) -> SeriesVolume:
+        """Open the volume of a series; on the first call ever, or when its PNGs changed, make it.
+
+        Raises
+        ------
+        UserError
+            If the series has no PNG in the cache or one that cannot be decoded.
+        """
+        key = int(study_id), int(series_id)
+        volume = self._open.pop(key, None)
+        if volume is None:
+            volume = open_volume(self.root / str(key[0]) / str(key[1]))
+        self._open[key] = volume
+        if len(self._open) > self.keep:
+            self._open.popitem(last=False)
+        return volume
+
+
+def list_pngs(folder: Path) -> NDArray[np.int64]:
+    """List the PNGs of a series.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``<instance number>.png``; other files are ignored.
+
+    Returns
+    -------
+    ndarray, shape (n, 3), int64
+        Instance number, file size, modification time (ns); by ascending instance number. Empty without the folder.
+    """
+    rows = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                stem, _, suffix = entry.name.partition(".")
+                if suffix == "png" and stem.isdecimal():
+                    stat = entry.stat()
+                    rows.append((int(stem), stat.st_size, stat.st_mtime_ns))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    return np.array(sorted(rows), dtype=np.int64).reshape(-1, 3)
+
+
+def open_volume(folder: Path) -> SeriesVolume:
+    """Map the volume of a series, making it first when it is absent or stale.
+
+    Any number of processes may do so at once: each writes a file of its own and renames it over the others' equal one.
+    Where the folder cannot be written to (read-only, disk full) the pixels stay in this process's memory.
+
+    Raises
+    ------
+    UserError
+        If there is no PNG, or one cannot be decoded.
+    """
+    pngs = list_pngs(folder)
+    if not len(pngs):
+        raise UserError(f"{folder}: no PNG of this series; make the cache with scripts/prepare.py")
+    path = folder / NAME
+    table = _read_header(path)
+    if table is not None and np.array_equal(table[:, [0, 4, 5]], pngs):
+        return SeriesVolume(table, np.memmap(path, np.uint8, "r"))
+    table, content = _decode(folder, pngs)
+    try:
+        with atomic_path(path) as temporary:
+            content.tofile(temporary)
+    except OSError as error:
+        _log.warning("%s: cannot be written (%s); its slices are kept in memory instead", path, error.strerror)
+    return SeriesVolume(table, content)
+
+
+def _read_header(path: Path) -> NDArray[np.int64] | None:
+    """Read a volume's table; None when the file is absent or not a whole volume."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                return None
+            count = int(np.fromfile(file, np.int64, 1)[0])
+            table = np.fromfile(file, np.int64, count * FIELDS).reshape(count, FIELDS)
+            end = int(table[-1, 1] * table[-1, 2] + table[-1, 3])
+            return table if os.fstat(file.fileno()).st_size == end else None
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _decode(folder: Path, pngs: NDArray[np.int64]) -> tuple[NDArray[np.int64], Pixels]:
+    """Decode a series' PNGs into the table and the bytes of its volume."""
+    images = []
+    for instance in pngs[:, 0]:
+        image = cv2.imread(str(folder / f"{instance}.png"), cv2.IMREAD_GRAYSCALE)
+        if image is None:
+            raise UserError(
+                f"{folder / f'{instance}.png'}: not a PNG that can be decoded; delete it and run scripts/prepare.py"
+            )
+        images.append(image)
+    shapes = np.array([image.shape for image in images], dtype=np.int64)
+    start = len(MAGIC) + 8 + 8 * FIELDS * len(images)
+    offsets = start + np.concatenate([[0], np.cumsum(shapes.prod(axis=1))[:-1]])
+    table = np.column_stack([pngs[:, 0], shapes, offsets, pngs[:, 1:]]).astype(np.int64)
+    header = np.concatenate([np.frombuffer(MAGIC, np.uint8), np.array([len(images)]).view(np.uint8),
+                             np.ascontiguousarray(table).view(np.uint8).ravel()])  # fmt: skip
+    return table, np.concatenate([header, *(image.ravel() for image in images)])
