@@ -89,6 +89,11 @@ TRUTH: Final = Table(
     ("study_id", "series_id", "instance_number", "level", "x", "y", "img_h", "img_w"),
     "scripts/make_phantom.py (only synthetic and outlined data have one)",
 )
+TRUTH_GRADES: Final = Table(
+    "truth_grades.csv",
+    ("study_id", *TARGETS),
+    "scripts/make_phantom.py (only synthetic data has one)",
+)
 
 VERTEBRA_OUTLINES: Final = "spinenet/vert_dicts_v0/{series_id}_vert_dicts.p"
 """SpineNet's detections of one sagittal series, relative to the data folder."""
