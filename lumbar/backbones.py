@@ -1,0 +1,86 @@
+"""Image backbones from timm: found by name, with pretrained weights when they can be had.
+
+A machine without a network must be able to train and to test, so unreachable weights are a warning and random weights,
+at once and not after minutes of retries; `pretrained='strict'` makes them an error.
+"""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Final, Literal
+
+import timm
+from huggingface_hub import constants as hub
+from torch import nn
+
+from lumbar.cli import UserError, nearest
+
+HUB_TIMEOUT_S: Final = 5.0
+"""How long the weights' host may take to answer at all before it counts as unreachable."""
+
+
+def create_backbone(name: str, in_channels: int, pretrained: bool | Literal["strict"]) -> nn.Module:
+    """Build a convolutional backbone that maps (N, in_channels, H, W) to feature maps (N, num_features, h, w).
+
+    Parameters
+    ----------
+    name : str
+        A timm architecture, with or without a tag of pretrained weights (``efficientnetv2_rw_t.ra2_in1k``).
+    in_channels : int
+        Input channels; pretrained first layers are adapted to them.
+    pretrained : bool or 'strict'
+        True: pretrained weights, or random ones and a warning when they cannot be had. 'strict': an error then.
+
+    Raises
+    ------
+    UserError
+        If timm knows no such name, or with 'strict' when the weights cannot be had.
+    """
+    tagged = "." in name
+    if not (timm.is_model_pretrained(name) if tagged else timm.is_model(name)):
+        near = nearest(name, timm.list_pretrained() if tagged else timm.list_models())
+        raise UserError(f"backbone {name!r}: timm {timm.__version__} has no such model{near}", status=2)
+    if pretrained:
+        try:
+            with _no_waiting_for_the_hub():
+                return timm.create_model(name, pretrained=True, in_chans=in_channels, num_classes=0, global_pool="")
+        except Exception as error:  # the download client raises anything from OSError to classes of its own
+            reason = f"backbone {name!r}: its pretrained weights cannot be had ({str(error).splitlines()[0]})"
+        remedy = "connect once to fetch them, or choose pretrained False"
+        if pretrained == "strict":
+            raise UserError(f"{reason}; {remedy}, or pretrained True to start from random weights")
+        warnings.warn(f"{reason}; it starts from random weights; {remedy}", stacklevel=2)
+    return timm.create_model(name, pretrained=False, in_chans=in_channels, num_classes=0, global_pool="")
+
+
+@cache
+def hub_reachable() -> bool:
+    """Say whether the host of pretrained weights answers within `HUB_TIMEOUT_S` (asked once per process)."""
+    if hub.HF_HUB_OFFLINE:
+        return False
+    try:
+        urllib.request.urlopen(urllib.request.Request(hub.ENDPOINT, method="HEAD"), timeout=HUB_TIMEOUT_S).close()
+    except urllib.error.HTTPError:
+        return True  # any answer is an answer
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _no_waiting_for_the_hub() -> Iterator[None]:
+    """Within the block an unreachable hub is not asked at all: its client would retry for a minute per file.
+
+    Weights already in the client's cache are still found.
+    """
+    before = hub.HF_HUB_OFFLINE
+    hub.HF_HUB_OFFLINE = before or not hub_reachable()
+    try:
+        yield
+    finally:
+        hub.HF_HUB_OFFLINE = before

@@ -1,0 +1,149 @@
+"""Building blocks of the networks: grey values to feature vectors, slice sequences through LSTMs.
+
+The networks in ``models/`` differ in what they read and predict, not in how: each encodes slices with one shared
+backbone (`BackboneNet`, `SequenceNet`), and those that read sequences pass them through packed LSTMs, which never see
+padding, so that an output does not depend on what else is in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
+
+from lumbar.backbones import create_backbone
+from lumbar.cli import UserError, nearest
+
+Batch = Mapping[str, Tensor]
+"""What a dataset's collate function makes."""
+
+
+class GeneralisedMean(nn.Module):
+    """Generalised-mean pooling: (mean of x^p)^(1/p), between average (p = 1) and maximum pooling (p large).
+
+    Parameters
+    ----------
+    trainable : bool
+        Learn p; it starts at 3 (Radenovic et al., "Fine-tuning CNN image retrieval with no human annotation", 2018).
+    """
+
+    def __init__(self, trainable: bool) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.tensor([3.0]), requires_grad=trainable)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Feature maps (N, F, h, w) to vectors (N, F)."""
+        return maps.float().clamp(min=1e-6).pow(self.p).mean((2, 3)).pow(1 / self.p)
+
+
+class Average(nn.Module):
+    """Average pooling."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Feature maps (N, F, h, w) to vectors (N, F)."""
+        return maps.mean((2, 3))
+
+
+def _standardise(images: Tensor) -> Tensor:
+    mean, sd = images.mean((1, 2, 3), keepdim=True), images.std((1, 2, 3), keepdim=True)
+    return (images - mean) / (sd + 1e-6)
+
+
+NORMALIZATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
+    "simple": lambda images: images / 255,
+    "image": _standardise,
+}
+"""`cfg.image_normalization`: grey values 0..255 to network input. 'image' gives every item mean 0 and sd 1."""
+
+POOLS: Final[dict[str, Callable[[bool], nn.Module]]] = {"avg": lambda _trainable: Average(), "gem": GeneralisedMean}
+"""`cfg.pool`: feature maps to feature vectors, given `cfg.gem_p_trainable`."""
+
+
+def choose(key: str, name: str, known: Mapping[str, Any]) -> Any:
+    """Look up the value of a config key.
+
+    Raises
+    ------
+    UserError
+        If `name` is not one of `known`; names the nearest that is.
+    """
+    if name not in known:
+        raise UserError(f"{key} {name!r}: must be one of {', '.join(known)}{nearest(str(name), list(known))}", status=2)
+    return known[name]
+
+
+class BackboneNet(nn.Module):
+    """A backbone over single images: the base of every network.
+
+    Parameters
+    ----------
+    cfg : config
+        Reads `backbone`, `pretrained`, `in_channels`, `pool`, `gem_p_trainable`, `image_normalization`,
+        `channels_last`.
+    """
+
+    def __init__(self, cfg: Any) -> None:
+        super().__init__()
+        self.normalise = choose("image_normalization", cfg.image_normalization, NORMALIZATIONS)
+        self.pool = choose("pool", cfg.pool, POOLS)(cfg.gem_p_trainable)
+        self.backbone = create_backbone(cfg.backbone, cfg.in_channels, cfg.pretrained)
+        self.features = int(self.backbone.num_features)  # type: ignore[arg-type]
+        self.memory_format = torch.channels_last if cfg.channels_last else torch.contiguous_format
+        self.backbone.to(memory_format=self.memory_format)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Grey values (N, C, H, W), 0 to 255 in any type, to feature vectors (N, features)."""
+        maps = self.backbone(self.normalise(images.float()).contiguous(memory_format=self.memory_format))
+        if maps.ndim != 4 or maps.shape[1] != self.features:
+            raise UserError(
+                f"backbone {type(self.backbone).__name__} gives no feature maps (N, {self.features}, h, w) but "
+                f"{tuple(maps.shape)}; choose a convolutional one"
+            )
+        return self.pool(maps)
+
+
+class SequenceNet(BackboneNet):
+    """A backbone over the slices of sequences. Padded slices never go through it."""
+
+    def encode_slices(self, batch: Batch) -> tuple[Tensor, list[int]]:
+        """Encode the real slices of a batch.
+
+        Parameters
+        ----------
+        batch : mapping
+            `input` (B, S, 1, H, W) and `mask` (B, S), 1 on real slices; every row has at least one.
+
+        Returns
+        -------
+        features : Tensor, shape (T, features)
+            All real slices, row after row.
+        lengths : list of int
+            Real slices of each row; their sum is T.
+        """
+        real = batch["mask"].bool()
+        return self.encode(batch["input"][real]), real.sum(1).tolist()
+
+
+def bidirectional_lstm(inputs: int, hidden: int) -> nn.LSTM:
+    """Make a one-layer LSTM that reads a sequence both ways: (S, inputs) to (S, 2 hidden)."""
+    return nn.LSTM(inputs, hidden, batch_first=True, bidirectional=True)
+
+
+def pack(sequences: Sequence[Tensor]) -> PackedSequence:
+    """Pack sequences (S_i, F) of any lengths for an LSTM, so that it never reads padding."""
+    return pack_sequence(list(sequences), enforce_sorted=False)
+
+
+def mean_over_slices(packed: PackedSequence) -> Tensor:
+    """Average an LSTM's packed output over each sequence's own slices: (rows, F)."""
+    padded, lengths = pad_packed_sequence(packed, batch_first=True)  # zeros behind the end
+    return padded.sum(1) / lengths.to(padded.device)[:, None]
+
+
+def localiser_output(batch: Batch, logits: Tensor) -> dict[str, Tensor]:
+    """Collect what a localiser returns in eval mode: predictions, what they belong to, and the truth where known."""
+    kept = {key: batch[key] for key in ("target", "target_mask") if key in batch}
+    return {"series_id": batch["series_id"], "instance_number": batch["instance_numbers"], **kept, "logits": logits}

@@ -1,0 +1,14 @@
+"""Axial grades: subarticular stenosis from Axial T2, and with `cfg.parts` also the sagittal conditions, per level."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lumbar.grading import ConditionGradingNet
+
+
+class Net(ConditionGradingNet):
+    """Grade each row for the condition group that its series type shows, as far as `cfg.parts` names it."""
+
+    def __init__(self, cfg: Any) -> None:
+        super().__init__(cfg, cfg.parts)
