@@ -1,0 +1,203 @@
+"""The whole phantom: who is in it, every table of the download, and the two that only a phantom has.
+
+The parent process deals out numbers, grades, oddities and faults; workers make one study each
+(`lumbar.phantom.study`); the parent writes the tables in the order of the studies.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from lumbar import tables
+from lumbar.anatomy import CONDITIONS, GRADES, LEVELS, MISSING, TARGETS
+from lumbar.cli import UserError
+from lumbar.files import write_text
+from lumbar.parallel import ordered_map
+from lumbar.phantom.grades import sample_grades
+from lumbar.phantom.irregular import deal
+from lumbar.phantom.outlines import draw_faults
+from lumbar.phantom.plan import Size
+from lumbar.phantom.study import Result, Task, make_study
+
+MARKER: Final = "phantom.json"
+"""File that says which phantom a folder holds."""
+
+SPLITS: Final = ("train", "test")
+
+DUMMY_SERIES: Final = 999_999_999
+"""Number that configs keep for "no such series"; no series has it."""
+
+SERIES_PER_STUDY: Final = 4
+"""Most series that a study can have."""
+
+OWN_PATHS: Final = (
+    "train_images", "test_images", "spinenet", MARKER,
+    *(table.path for table in (tables.TRAIN, tables.LABEL_COORDINATES, tables.TRAIN_SERIES, tables.TEST_SERIES,
+                               tables.SAMPLE_SUBMISSION, tables.TRUTH, tables.TRUTH_GRADES)),
+)  # fmt: skip
+"""What a phantom consists of, relative to its folder."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What determines every byte of a phantom.
+
+    Parameters
+    ----------
+    studies, test_studies : int
+        Numbers of training and test studies.
+    seed : int
+        Seed, 0 or more.
+    size : str
+        ``small`` (192-256 pixels) or ``full`` (as the real data).
+    irregular : float
+        Share of studies with an oddity, 0 to 1.
+    """
+
+    studies: int = 60
+    test_studies: int = 8
+    seed: int = 0
+    size: Size = "small"
+    irregular: float = 0.15
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was made: counts, and the seconds it took."""
+
+    studies: int
+    irregular: int
+    series: int
+    slices: int
+    rendered: int
+    seconds: float
+
+
+def make_competition(out: Path, options: Options, workers: int = 1, force: bool = False) -> Summary:
+    """Make a phantom, or go on with one that was interrupted.
+
+    Parameters
+    ----------
+    out : Path
+        The data folder.
+    options : Options
+        What to make.
+    workers : int
+        Processes; the result does not depend on it.
+    force : bool
+        Delete the competition that the folder holds, if it is another one, and make this one.
+
+    Raises
+    ------
+    UserError
+        If the folder holds a real download or another phantom, and not `force`.
+    """
+    start = time.perf_counter()
+    _claim(out, options, force)
+    tasks = deal_tasks(out, options)
+    results = list(ordered_map(make_study, tasks, workers, "phantom", unit="study"))
+    _write_tables(out, tasks, results)
+    return Summary(
+        studies=len(tasks),
+        irregular=sum(task.oddity is not None for task in tasks),
+        series=sum(len(result.series) for result in results),
+        slices=sum(result.slices for result in results),
+        rendered=sum(result.rendered for result in results),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _claim(out: Path, options: Options, force: bool) -> None:
+    """Mark the folder as this phantom's, unless it holds something else."""
+    marker, content = out / MARKER, json.dumps(asdict(options), indent=1) + "\n"
+    held = [out / name for name in OWN_PATHS if (out / name).exists()]
+    same = marker.is_file() and marker.read_text(encoding="utf-8") == content
+    if held and not same and not force:
+        what = "another phantom" if marker.exists() else f"a competition that is no phantom ({held[0].name})"
+        raise UserError(f"{out}: holds {what}; choose another --out, or let --force delete it", status=2)
+    for path in held if force else []:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    write_text(marker, content)
+
+
+def deal_tasks(out: Path, options: Options) -> list[Task]:
+    """Deal out numbers, grades, oddities and SpineNet's faults; training studies first, ascending numbers."""
+    counts = (options.studies, options.test_studies)
+    total = sum(counts)
+    rng = np.random.default_rng([options.seed, total])
+    numbers = _numbers(total * (1 + SERIES_PER_STUDY), rng)
+    study_ids, series_ids = numbers[:total], numbers[total:].reshape(total, SERIES_PER_STUDY)
+    oddities = deal(total, options.irregular, rng)
+    faults = draw_faults(2 * options.studies, rng) + [0] * (2 * options.test_studies)
+    tasks = []
+    for split, (name, count) in enumerate(zip(SPLITS, counts, strict=True)):
+        grading = sample_grades(count, np.random.default_rng([options.seed, split, count]))
+        first = split * options.studies
+        for index, study_id in enumerate(np.sort(study_ids[first : first + count]).tolist()):
+            i = first + index
+            tasks.append(
+                Task(
+                    out=out,
+                    split=name,
+                    key=(options.seed, split, index),
+                    study_id=study_id,
+                    series_ids=tuple(series_ids[i].tolist()),
+                    size=options.size,
+                    grades=_by_target(grading.true[index]),
+                    labels=_by_target(grading.labels[index]),
+                    oddity=oddities[i],
+                    faults=tuple(faults[2 * i : 2 * i + 2]),
+                )
+            )
+    return tasks
+
+
+def _numbers(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw unique numbers that look like Kaggle's: up to 2**32."""
+    drawn = rng.integers(4_000_000, 2**32, 2 * count + 10)
+    return rng.permutation(np.setdiff1d(drawn, [DUMMY_SERIES]))[:count]
+
+
+def _by_target(row: np.ndarray) -> dict[str, int]:
+    return dict(zip(TARGETS, row.tolist(), strict=True))
+
+
+def _write_tables(out: Path, tasks: list[Task], results: list[Result]) -> None:
+    pairs = list(zip(tasks, results, strict=True))
+    train = [(task, result) for task, result in pairs if task.split == "train"]
+    test = [(task, result) for task, result in pairs if task.split == "test"]
+    contents: dict[tables.Table, list[dict[str, Any]]] = {
+        tables.TRAIN: [_grade_row(task.study_id, result.labels) for task, result in train],
+        tables.TRAIN_SERIES: [row for _, result in train for row in result.series],
+        tables.LABEL_COORDINATES: [row for _, result in train for row in result.coordinates],
+        tables.TEST_SERIES: [row for _, result in test for row in result.series],
+        tables.SAMPLE_SUBMISSION: [row for task, _ in test for row in _submission_rows(task.study_id)],
+        tables.TRUTH: [row for _, result in pairs for row in result.truth],
+        tables.TRUTH_GRADES: [_grade_row(task.study_id, task.grades) for task, _ in pairs],
+    }
+    for table, rows in contents.items():
+        tables.write_table(pd.DataFrame(rows, columns=None if rows else list(table.columns)), out, table)
+
+
+def _grade_row(study_id: int, grades: Any) -> dict[str, Any]:
+    names = {target: GRADES[grades[target]] if grades[target] != MISSING else None for target in TARGETS}
+    return {"study_id": study_id, **names}
+
+
+def _submission_rows(study_id: int) -> Iterator[dict[str, Any]]:
+    """List a study's 25 rows as Kaggle does: conditions alphabetically, levels downwards, every grade 1/3."""
+    for condition in sorted(CONDITIONS):
+        for level in LEVELS:
+            yield {"row_id": f"{study_id}_{condition}_{level}", **dict.fromkeys(tables.GRADE_COLUMNS, 1 / 3)}

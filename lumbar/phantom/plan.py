@@ -1,0 +1,224 @@
+"""How a technologist lays the three series of a study over the patient.
+
+A `SeriesPlan` holds every slice plane of a series before anything is rendered. Sizes, spacings, slice counts and
+tilts vary as in the real data (SPEC section 9: sagittal 320 to 760 pixels, 0.3-0.9 mm, slices 4-5 mm apart).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lumbar.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2
+from lumbar.geometry import SlicePlane, Vector
+from lumbar.phantom.dicom_writer import Encoding
+from lumbar.phantom.patient import Patient
+
+Contrast = Literal["T1", "T2", "STIR"]
+Size = Literal["small", "full"]
+
+LEFT, POSTERIOR, HEAD = np.eye(3)
+"""Axes of patient coordinates (DICOM LPS)."""
+
+MATRICES: Final[dict[Size, tuple[int, ...]]] = {
+    "small": (192, 208, 224, 240, 256),
+    "full": (512, 512, 512, 512, 320, 320, 384, 384, 448, 448, 640, 760),
+}
+"""Image sizes in pixels; a size stands as often as its share in the real data asks."""
+
+STIR_SHARE, STRAIGHT_SHARE, OBLONG_SHARE = 0.25, 0.4, 0.2
+"""Shares of studies with STIR in place of T2, with one axial stack through all discs, with fewer columns than rows."""
+
+UNCOVERED_SHARE: Final = 0.07
+"""Share of studies whose axial slices start below a graded L1/L2 disc (the nearest real axial slice is 3 mm or more
+away for 15 % of the L1/L2 discs; about half of those were not graded)."""
+
+REACH: Final = 0.75
+"""A point belongs to a series if its nearest slice is at most this many slice spacings away."""
+
+
+@dataclass(frozen=True)
+class PlannedSlice:
+    """One slice: where it lies, its size (rows, columns) in pixels, its instance number."""
+
+    plane: SlicePlane
+    shape: tuple[int, int]
+    instance_number: int = 0
+
+    def contains(self, xy: ArrayLike) -> bool:
+        """Say whether a pixel position lies within the image."""
+        x, y = np.asarray(xy, dtype=np.float64)
+        return bool(0 <= x <= self.shape[1] - 1 and 0 <= y <= self.shape[0] - 1)
+
+
+@dataclass(frozen=True)
+class SeriesPlan:
+    """One series.
+
+    Parameters
+    ----------
+    kind : str
+        One of `lumbar.anatomy.SERIES_TYPES`.
+    contrast : str
+        T1, T2 or STIR.
+    slices : tuple of PlannedSlice
+        In order of instance number.
+    thickness, spacing : float
+        Of and between slices, mm.
+    encoding : Encoding
+        How its pixels are stored.
+    series_id : int
+        Kaggle's number; 0 until given.
+    """
+
+    kind: str
+    contrast: Contrast
+    slices: tuple[PlannedSlice, ...]
+    thickness: float
+    spacing: float
+    encoding: Encoding = field(default_factory=Encoding)
+    series_id: int = 0
+
+    def nearest(self, point: ArrayLike) -> tuple[int, float]:
+        """Find the slice nearest to a point (mm): its index and its distance in mm."""
+        distances = [abs(float(each.plane.distance(point))) for each in self.slices]
+        index = int(np.argmin(distances))
+        return index, distances[index]
+
+    def find(self, point: ArrayLike) -> PlannedSlice | None:
+        """Find the slice nearest to a point (mm), or None if the point lies outside the series' field."""
+        index, distance = self.nearest(point)
+        found = self.slices[index]
+        inside = distance <= REACH * self.spacing and found.contains(found.plane.to_pixels(point))
+        return found if inside else None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the technologist knows: the patient, the levels that the axial slices shall cover, the image sizes."""
+
+    patient: Patient
+    levels: tuple[str, ...] = LEVELS
+    size: Size = "small"
+
+
+def numbered(slices: Iterable[PlannedSlice], first: int = 1) -> tuple[PlannedSlice, ...]:
+    """Give slices instance numbers in their order."""
+    return tuple(replace(each, instance_number=first + i) for i, each in enumerate(slices))
+
+
+def plan_series(scene: Scene, rng: np.random.Generator) -> list[SeriesPlan]:
+    """Plan a study's three series: sagittal T1, sagittal T2 or STIR on the same planes, axial T2."""
+    first = plan_sagittal(scene, rng)
+    contrast: Contrast = "STIR" if rng.random() < STIR_SHARE else "T2"
+    other = first if rng.random() < 0.8 else plan_sagittal(scene, rng)
+    return [first, replace(other, kind=SAGITTAL_T2, contrast=contrast), plan_axial(scene, rng)]
+
+
+def plan_sagittal(scene: Scene, rng: np.random.Generator) -> SeriesPlan:
+    """Plan a sagittal T1 series over both rows of foramina, T11 to S2 in its field, from either side."""
+    patient = scene.patient
+    foramina = np.array([patient.foramen_centre(level, side) for level in LEVELS for side in ("left", "right")])
+    ends = [patient.vertebra_corners(name, float(patient.level_point(level)[0]))
+            for name, level in (("T11", LEVELS[0]), ("L3", LEVELS[2]), ("S2", LEVELS[-1]))]  # fmt: skip
+    spine = np.concatenate([corners for corners in ends if corners is not None])
+    low, high = spine.min(axis=0), spine.max(axis=0)
+    right, left = foramina[:, 0].min(), foramina[:, 0].max()
+    centre = np.array([(left + right) / 2, (low[1] + high[1]) / 2, (low[2] + high[2]) / 2])
+    centre += rng.normal(0, (1.5, 8, 4))
+    spacing = float(rng.choice((4.0, 4.4, 4.5, 4.8, 5.0)))
+    thickness = min(spacing, float(rng.choice((4.0, 4.0, 4.5))))
+    count = int(np.clip(np.ceil((left - right + rng.uniform(22, 38)) / spacing) + 1, 15, 20))
+    field_of_view = max(260.0, (high[2] - low[2] + 10) * rng.uniform(1.03, 1.2))
+    shape = _shape(scene.size, rng)
+    planes = _stack(centre, -LEFT + rng.normal(0, 0.03, 3), POSTERIOR, field_of_view, shape, spacing * _centred(count))
+    if rng.random() < 0.6:  # most scanners count from the patient's right
+        planes.reverse()
+    slices = numbered(PlannedSlice(plane, shape) for plane in planes)
+    return SeriesPlan(SAGITTAL_T1, "T1", slices, thickness, spacing)
+
+
+def plan_axial(scene: Scene, rng: np.random.Generator) -> SeriesPlan:
+    """Plan an axial T2 series: one stack through all discs, or a block along each disc; from above or from below."""
+    spacing = float(rng.choice((4.0, 4.0, 4.4, 4.5, 5.0)))
+    thickness = min(spacing, float(rng.choice((3.5, 4.0, 4.0))))
+    shape, field_of_view = _shape(scene.size, rng), rng.uniform(170, 230)
+    place, tilt = rng.normal((0, -5, 0), (4, 6, 0)), rng.normal(0, 0.025, 3)
+    straight = rng.random() < STRAIGHT_SHARE
+    steepness = rng.uniform(0.5, 1) if not straight or rng.random() < 0.5 else 0.0  # 0 horizontal, 1 along the discs
+    planes: list[SlicePlane] = []
+    for levels in [scene.levels] if straight else [(level,) for level in reversed(scene.levels)]:
+        discs = np.mean([scene.patient.disc_normal(level) for level in levels], axis=0)
+        normal = steepness * discs + (1 - steepness) * HEAD + tilt
+        normal /= np.linalg.norm(normal)
+        heights = np.array([scene.patient.level_point(level) for level in levels]) @ normal
+        low, high = heights.min() - rng.uniform(8, 12), heights.max() + rng.uniform(8, 12)
+        centre = np.mean([scene.patient.canal_centre(level) for level in levels], axis=0) + place
+        centre += ((low + high) / 2 - centre @ normal) * normal
+        offsets = spacing * _centred(round((high - low) / spacing) + 1)
+        planes += _stack(centre, normal, LEFT + 0.5 * tilt, field_of_view, shape, offsets)
+    if rng.random() < 0.75:  # most scanners count from the head
+        planes.reverse()
+    slices = numbered(PlannedSlice(plane, shape) for plane in planes)
+    return SeriesPlan(AXIAL_T2, "T2", slices, thickness, spacing)
+
+
+def _centred(count: int) -> Vector:
+    return np.arange(count, dtype=np.float64) - (count - 1) / 2
+
+
+def _shape(size: Size, rng: np.random.Generator) -> tuple[int, int]:
+    """Draw rows and columns."""
+    rows = int(rng.choice(MATRICES[size]))
+    columns = 16 * round(rows * rng.uniform(0.75, 0.95) / 16) if rng.random() < OBLONG_SHARE else rows
+    return rows, columns
+
+
+def _stack(
+    centre: Vector,
+    normal: Vector,
+    row_hint: Vector,
+    field_of_view: float,
+    shape: tuple[int, int],
+    offsets: Vector,
+) -> list[SlicePlane]:
+    """Make parallel planes centred on a point, at `offsets` mm along the normal, rows along the hint.
+
+    Numbers are rounded as the DICOM header will hold them, so that plane and header agree exactly.
+    """
+    normal = normal / np.linalg.norm(normal)
+    row_dir = row_hint - (row_hint @ normal) * normal
+    row_dir /= np.linalg.norm(row_dir)
+    col_dir = np.cross(normal, row_dir)
+    pixel = round(float(field_of_view) / shape[0], 4)
+    corner = centre - pixel * ((shape[1] - 1) / 2 * row_dir + (shape[0] - 1) / 2 * col_dir)
+    return [
+        SlicePlane(np.round(corner + offset * normal, 4), np.round(row_dir, 6), np.round(col_dir, 6), pixel, pixel)
+        for offset in offsets
+    ]
+
+
+def resized(planned: PlannedSlice, factor: float) -> PlannedSlice:
+    """Cover the same field with another number of pixels (`factor` times as many on each axis)."""
+    rows, columns = (max(1, round(side * factor)) for side in planned.shape)
+    old = planned.plane
+    row_spacing, col_spacing = old.row_spacing * planned.shape[0] / rows, old.col_spacing * planned.shape[1] / columns
+    shift = (col_spacing - old.col_spacing) / 2 * old.row_dir + (row_spacing - old.row_spacing) / 2 * old.col_dir
+    plane = SlicePlane(
+        np.round(old.origin + shift, 4), old.row_dir, old.col_dir, round(row_spacing, 4), round(col_spacing, 4)
+    )
+    return replace(planned, plane=plane, shape=(rows, columns))
+
+
+def tilted(planned: PlannedSlice, degrees: float) -> PlannedSlice:
+    """Turn a slice about its middle row, the upper edge of the image forward along the normal."""
+    old, (rows, columns) = planned.plane, planned.shape
+    centre = old.to_patient(((columns - 1) / 2, (rows - 1) / 2))
+    angle = np.deg2rad(degrees)
+    normal = np.cos(angle) * old.normal + np.sin(angle) * old.col_dir
+    (plane,) = _stack(centre, normal, old.row_dir, old.row_spacing * rows, planned.shape, np.zeros(1))
+    return replace(planned, plane=plane)
