@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,6 +52,36 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write a UTF-8 text file atomically, with Unix line ends on every system."""
     write_bytes(path, content.encode())
+
+
+@contextmanager
+def locked(folder: Path, busy: Callable[[], None]) -> Iterator[None]:
+    """Let one process at a time (with the processes it forks) pass for the same folder; the others wait.
+
+    The lock leaves nothing on the disk and ends with the last process that holds it, even after ``kill -9``. Where the
+    system or the disk has no such locks there is none.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder; it may be read-only.
+    busy : callable
+        Called once if there is a wait, to say so.
+    """
+    with ExitStack() as stack:
+        try:
+            import fcntl  # not on Windows
+
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                busy()
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except (ImportError, OSError):
+            pass
+        yield
 
 
 _ALLOWED: Final = frozenset(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,7 +21,12 @@ Result = TypeVar("Result")
 
 
 def ordered_map(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, description: str, unit: str = "it"
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    description: str,
+    unit: str = "it",
+    lost: Callable[[Item], Result] | None = None,
 ) -> Iterator[Result]:
     """Apply a function to every item on several processes, results in the order of the items.
 
@@ -28,9 +37,12 @@ def ordered_map(
     items : sequence
         What to work on. Make each worth some milliseconds: items are handed out one by one.
     workers : int
-        Processes; 1 works in this process.
+        Processes; 1 works in this process (unless `lost` is given).
     description, unit : str
         Texts of the progress bar on stderr.
+    lost : callable, optional
+        Makes, in this process, the result of an item that kills its process even when it runs alone (a native
+        library's crash, lack of memory). Without it such an item ends the run.
 
     Yields
     ------
@@ -40,27 +52,57 @@ def ordered_map(
     Raises
     ------
     UserError
-        If a worker process died (out of memory, killed).
+        If a worker process died (out of memory, killed) and `lost` is not given.
     """
     workers = min(workers, max(1, len(items)))
-    bar = tqdm(total=len(items), desc=description, unit=unit, mininterval=0.5)
-    with bar:
-        if workers == 1:
-            for item in items:
-                yield function(item)
-                bar.update()
-            return
-        # Each process uses one core, so OpenCV must not start threads of its own in it.
-        with ProcessPoolExecutor(workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    done = 0
+    with tqdm(total=len(items), desc=description, unit=unit, mininterval=0.5) as bar:
+        while done < len(items):
             try:
-                for result in pool.map(function, items):
+                in_process = workers == 1 and lost is None
+                for result in map(function, items[done:]) if in_process else _pooled(function, items[done:], workers):
                     yield result
+                    done += 1
                     bar.update()
             except BrokenProcessPool as error:
-                raise UserError(
-                    f"{description}: a worker process died (killed, or out of memory); finished files are kept, "
-                    "run the same command again, with fewer --workers if memory was short"
-                ) from error
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+                if lost is None:
+                    raise UserError(
+                        f"{description}: a worker process died (killed, or out of memory); finished files are kept, "
+                        "run the same command again, with fewer --workers if memory was short"
+                    ) from error
+                # Any of the items at work may have been the one: run the first alone, the others again.
+                yield alone(function, items[done], lost)
+                done += 1
+                bar.update()
+
+
+def alone(function: Callable[[Item], Result], item: Item, lost: Callable[[Item], Result]) -> Result:
+    """Apply a function to one item in a process of its own; ``lost(item)`` if that process dies."""
+    try:
+        return next(_pooled(function, [item], 1))
+    except BrokenProcessPool:
+        return lost(item)
+
+
+def _pooled(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+    """Map over a pool of processes; leaving early cancels what has not begun."""
+    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(os.getpid(),)) as pool:
+        try:
+            yield from pool.map(function, items)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _start_worker(parent: int) -> None:
+    """Set up a worker process."""
+    cv2.setNumThreads(1)  # each process uses one core, so OpenCV must not start threads of its own in it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C, once, and stops its workers
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent: a killed parent cannot stop its workers, and they would wait for ever."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)

@@ -6,6 +6,7 @@ it, and written through `write_table`, which is atomic and gives the same bytes 
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -59,6 +60,7 @@ META: Final = Table(
     ),
     "scripts/prepare.py (or scripts/make_meta_v01.pkl.py)",
 )  # fmt: skip
+TEST_META: Final = Table("test_meta_v1.pkl", META.columns, META.made_by)
 SAGITTAL_LABELS: Final = Table(
     "sag_xy/shifted_spinenet_v02.csv.gz",
     ("instance_number", "series_id", "study_id", "level", "x", "y", "img_h", "img_w", "shift"),
@@ -160,7 +162,9 @@ def write_table(frame: pd.DataFrame, data: Path, table: Table) -> Path:
             plain.columns = plain.columns.astype(object)
             plain.to_pickle(temporary, compression=None, protocol=4)
         elif path.suffix == ".gz":
-            ordered.to_csv(temporary, index=False, compression={"method": "gzip", "mtime": 0}, lineterminator="\n")
+            # Compressed here: pandas would write the temporary file's name into it.
+            text = ordered.to_csv(index=False, lineterminator="\n")
+            temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
         else:
             ordered.to_csv(temporary, index=False, lineterminator="\n")
     return path
