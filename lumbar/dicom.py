@@ -1,0 +1,270 @@
+"""One robust DICOM reader: a file goes in; a greyscale slice with a few tags comes out, or one clear reason why not.
+
+Only the tags that the metadata table lists leave a file. Error messages name the file and the fault and quote no
+tag of the patient. Handled: every transfer syntax that pydicom and its pylibjpeg plug-ins decode, either byte order,
+signed pixels, rescale slope and intercept, MONOCHROME1, multi-valued or absent windows, absent or malformed tags.
+Refused, with the reason: multi-frame and colour images, files without pixels, truncated or damaged files.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.errors import InvalidDicomError
+from pydicom.tag import Tag
+
+from lumbar.cli import UserError
+
+VECTORS: Final = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
+"""Tags kept as tuples of that many floats."""
+
+NUMBERS: Final = ("SpacingBetweenSlices", "SliceThickness", "SliceLocation")
+"""Tags kept as one float, mm."""
+
+TEXTS: Final = ("PatientID", "PatientPosition", "SeriesDescription", "PhotometricInterpretation")
+"""Tags kept as text."""
+
+_PIXEL_TAGS: Final = (
+    "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PlanarConfiguration", "BitsAllocated", "BitsStored",
+    "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "PixelData",
+)  # fmt: skip
+_TAGS: Final = [Tag(keyword) for keyword in (*VECTORS, *NUMBERS, *TEXTS, *_PIXEL_TAGS)]
+
+# What is wrong with a file is said once, by this module.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+
+class DicomError(UserError):
+    """A file that is no usable slice; the message is one line: its path and the reason."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = " ".join(reason.split())
+
+
+@dataclass(frozen=True, eq=False)
+class DicomSlice:
+    """One greyscale slice.
+
+    Parameters
+    ----------
+    tags : dict
+        What `read_tags` returns.
+    stored : ndarray, shape (H, W), integer
+        Pixels as the file stores them.
+    scale, offset : float
+        ``stored * scale + offset`` are the pixels in the units of the rescale slope and intercept, bright where the
+        picture is bright: MONOCHROME1 is undone by mirroring between the slice's extremes.
+    window : (float, float) or None
+        Low and high end of the file's first window, in the units of `pixels`; None where it is absent or not positive.
+    """
+
+    tags: dict[str, Any]
+    stored: NDArray[np.integer]
+    scale: float
+    offset: float
+    window: tuple[float, float] | None
+
+    @property
+    def pixels(self) -> NDArray[np.floating]:
+        """The slice in rescaled units, MONOCHROME1 undone, shape (H, W); float32, or float64 for 32-bit pixels."""
+        return self.affine(self.scale, self.offset)
+
+    def affine(self, scale: float, offset: float) -> NDArray[np.floating]:
+        """Compute ``stored * scale + offset``, shape (H, W), in a float type that holds every stored value."""
+        kind = np.float32 if self.stored.itemsize <= 2 else np.float64
+        result: NDArray[Any] = self.stored.astype(kind)
+        result *= kind(scale)
+        result += kind(offset)
+        return result
+
+
+def read_tags(path: Path, content: bytes | None = None) -> dict[str, Any]:
+    """Read the tags of a slice, without decoding its pixels.
+
+    Parameters
+    ----------
+    path : Path
+        The file, ``<study>/<series>/<instance>.dcm``.
+    content : bytes, optional
+        Its content, where the caller has it already.
+
+    Returns
+    -------
+    dict
+        `VECTORS` (tuples of float), `NUMBERS` (float), `TEXTS` (str), NaN where absent or malformed; ``img_w`` and
+        ``img_h`` (int). PatientID is kept only where it is the name of the study's folder, as in the competition: of
+        any other DICOM it may be a hospital's identifier.
+
+    Raises
+    ------
+    DicomError
+        If the file is no single-frame greyscale image.
+    """
+    with warnings.catch_warnings(action="ignore"):
+        return _tags(_open(path, content), path)
+
+
+def read_slice(path: Path, content: bytes | None = None) -> DicomSlice:
+    """Read a slice: its tags and its pixels.
+
+    Parameters
+    ----------
+    path : Path
+        The file, ``<study>/<series>/<instance>.dcm``.
+    content : bytes, optional
+        Its content, where the caller has it already.
+
+    Returns
+    -------
+    DicomSlice
+        Tags, pixels and window.
+
+    Raises
+    ------
+    DicomError
+        If the file is no single-frame greyscale image, or its pixels are truncated or cannot be decoded.
+    """
+    with warnings.catch_warnings(action="ignore"):
+        dataset = _open(path, content)
+        tags = _tags(dataset, path)
+        stored = _decode(dataset, path)
+        scale = (_floats(dataset, "RescaleSlope") or (1.0,))[0] or 1.0
+        offset = (_floats(dataset, "RescaleIntercept") or (0.0,))[0]
+        window = _window(dataset)
+    if tags["PhotometricInterpretation"] == "MONOCHROME1":
+        mirror = scale * (float(stored.min()) + float(stored.max())) + 2 * offset  # darkest + brightest pixel
+        scale, offset = -scale, mirror - offset
+        window = window and (mirror - window[1], mirror - window[0])
+    return DicomSlice(tags, stored, scale, offset, window)
+
+
+def _open(path: Path, content: bytes | None) -> pydicom.FileDataset:
+    """Parse a file and check that it is a single-frame greyscale image with a known encoding."""
+    try:
+        content = path.read_bytes() if content is None else content
+    except OSError as error:
+        raise DicomError(path, f"cannot be read ({error.strerror})") from error
+    if not content:
+        raise DicomError(path, "empty file")
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=_TAGS)
+    except InvalidDicomError as error:
+        raise DicomError(path, "not a DICOM file (no 'DICM' marker)") from error
+    except Exception as error:  # a damaged file can raise nearly anything; its text may quote tags
+        raise DicomError(path, f"damaged or truncated DICOM file ({type(error).__name__})") from error
+    reason = _unusable(dataset)
+    if reason:
+        raise DicomError(path, reason)
+    return dataset
+
+
+def _unusable(dataset: pydicom.FileDataset) -> str | None:
+    """Say why a parsed file is no single-frame greyscale image, or None if it is one."""
+    if "PixelData" not in dataset:
+        return "holds no pixel data (not an image, or cut off before it)"
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        return "does not say how its pixels are encoded (no transfer syntax)"
+    for keyword in ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation"):
+        if not _value(dataset, keyword):
+            return f"lacks a usable {keyword}"
+    photometric = dataset.PhotometricInterpretation
+    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        return f"colour image (PhotometricInterpretation {photometric}); only greyscale slices are used"
+    frames = _floats(dataset, "NumberOfFrames")
+    if "NumberOfFrames" in dataset and not frames and dataset.get_item("NumberOfFrames").value:
+        return "NumberOfFrames is not a number"
+    if frames and frames[0] > 1:
+        return f"multi-frame image ({frames[0]:.0f} frames); split it into one file per slice"
+    return None
+
+
+def _tags(dataset: pydicom.FileDataset, path: Path) -> dict[str, Any]:
+    """Take the listed tags out of a parsed file."""
+    tags: dict[str, Any] = {}
+    for keyword, count in VECTORS.items():
+        values = _floats(dataset, keyword)
+        tags[keyword] = values if len(values) == count else math.nan
+    for keyword in NUMBERS:
+        tags[keyword] = (_floats(dataset, keyword) or (math.nan,))[0]
+    for keyword in TEXTS:
+        value = _value(dataset, keyword)
+        tags[keyword] = value.strip() if isinstance(value, str) and value.strip() else math.nan
+    if tags["PatientID"] != path.absolute().parent.parent.name:
+        tags["PatientID"] = math.nan
+    return tags | {"img_w": int(dataset.Columns), "img_h": int(dataset.Rows)}
+
+
+def _value(dataset: pydicom.Dataset, keyword: str) -> Any:
+    """Return a tag's value, None where it is absent or cannot be parsed."""
+    try:
+        return dataset.get(keyword)
+    except Exception:  # pydicom parses a value when it is asked for, and a malformed one can raise nearly anything
+        return None
+
+
+def _floats(dataset: pydicom.Dataset, keyword: str) -> tuple[float, ...]:
+    """Return a tag's numbers; none where it is absent, empty, malformed or not finite."""
+    value = _value(dataset, keyword)
+    if value is None:
+        return ()
+    try:
+        numbers = tuple(map(float, [value] if isinstance(value, str | int | float) else value))
+    except (TypeError, ValueError):
+        return ()
+    return numbers if all(map(math.isfinite, numbers)) else ()
+
+
+def _window(dataset: pydicom.FileDataset) -> tuple[float, float] | None:
+    """Return low and high end of the first window, centre -+ half the width; None if absent or not positive."""
+    centers, widths = _floats(dataset, "WindowCenter"), _floats(dataset, "WindowWidth")
+    if not centers or not widths or widths[0] <= 0:
+        return None
+    return centers[0] - widths[0] / 2, centers[0] + widths[0] / 2
+
+
+def _decode(dataset: pydicom.FileDataset, path: Path) -> NDArray[np.integer]:
+    """Decode the pixels of a parsed file, shape (H, W)."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        if syntax.is_compressed:
+            with _silent_stderr():
+                stored = dataset.pixel_array
+        else:
+            stored = dataset.pixel_array
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the RLE decoder, written in Rust, panics with a BaseException
+        reason = str(error).strip().splitlines()[-1].strip()[:200] if str(error).strip() else type(error).__name__
+        raise DicomError(path, f"pixels cannot be decoded ({syntax.name}): {reason}") from error
+    if stored.shape != (dataset.Rows, dataset.Columns):
+        raise DicomError(path, f"pixels have shape {stored.shape}, expected {(dataset.Rows, dataset.Columns)}")
+    return stored
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Discard what native decoders print on stderr (libjpeg's complaints, Rust's panics) while the block runs."""
+    sys.stderr.flush()
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)

@@ -1,0 +1,20 @@
+"""Make the metadata table: one row per usable slice of the image folders.
+
+The part of scripts/prepare.py that makes meta_v1.pkl and test_meta_v1.pkl; see there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lumbar import preparation
+from lumbar.cli import run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script; see its ``--help``."""
+    return preparation.main(__doc__, argv, versions=(), metadata=True)
+
+
+if __name__ == "__main__":
+    run(main)
