@@ -47,16 +47,8 @@ class Average(nn.Module):
         return maps.mean((2, 3))
 
 
-def _standardise(images: Tensor) -> Tensor:
-    mean, sd = images.mean((1, 2, 3), keepdim=True), images.std((1, 2, 3), keepdim=True)
-    return (images - mean) / (sd + 1e-6)
-
-
-NORMALIZATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
-    "simple": lambda images: images / 255,
-    "image": _standardise,
-}
-"""`cfg.image_normalization`: grey values 0..255 to network input. 'image' gives every item mean 0 and sd 1."""
+NORMALIZATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {"simple": lambda images: images / 255}
+"""`cfg.image_normalization`: grey values 0..255 to network input."""
 
 POOLS: Final[dict[str, Callable[[bool], nn.Module]]] = {"avg": lambda _trainable: Average(), "gem": GeneralisedMean}
 """`cfg.pool`: feature maps to feature vectors, given `cfg.gem_p_trainable`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ def calc_metric(cfg: Any, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pre: 
     Parameters
     ----------
     cfg : config
-        Reads `data_dir`, where the metadata with the slices' sizes and pixel spacings lies.
+        Reads `data_dir` and `meta_table`: the metadata with the slices' sizes and pixel spacings.
     pp_out : dict
         A localiser's output over the validation set: `logits`, `target`, `target_mask` (R, K), `series_id`,
         `instance_number` (R). Without `target` nothing can be measured.
@@ -46,7 +47,7 @@ def calc_metric(cfg: Any, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pre: 
     if target.shape[1] == SLICE_KINDS:
         errors = slice_errors(predicted, target, mask, rows["series_id"])
         return {"score": errors["mean_absolute_error"], **errors}
-    data = Path(cfg.data_dir)
-    sizes = slice_sizes(read_table(data, META), rows) if (data / META.path).is_file() else None
+    data, table = Path(cfg.data_dir), replace(META, path=cfg.meta_table)
+    sizes = slice_sizes(read_table(data, table), rows) if (data / table.path).is_file() else None
     errors = point_errors(predicted, target, mask, sizes)
     return {"score": errors["median_normalised" if sizes is None else "median_mm"], **errors}

@@ -1,0 +1,57 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lumbar.blocks import Average, BackboneNet, GeneralisedMean, bidirectional_lstm, mean_over_slices, pack
+from lumbar.cli import UserError
+
+
+def config(**changes):
+    values = {"backbone": "test_efficientnet", "pretrained": False, "in_channels": 1, "pool": "avg",
+              "gem_p_trainable": False, "image_normalization": "simple", "channels_last": False}  # fmt: skip
+    return SimpleNamespace(**values | changes)
+
+
+def test_grey_values_of_any_type_give_the_same_features():
+    net = BackboneNet(config()).eval()
+    images = torch.randint(0, 256, (2, 1, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    with torch.no_grad():
+        assert net.encode(images).shape == (2, net.features)
+        assert torch.equal(net.encode(images), net.encode(images.float()))
+
+
+def test_pools():
+    maps = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]])
+    assert Average()(maps).item() == 3
+    assert GeneralisedMean(False)(maps).item() == pytest.approx(((1 + 8 + 27 + 216) / 4) ** (1 / 3))
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_the_power_of_gem_is_trained_on_request(trainable):
+    net = BackboneNet(config(pool="gem", gem_p_trainable=trainable))
+    assert net.pool.p.requires_grad == trainable
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "nearest"), [("pool", "gen", "gem"), ("image_normalization", "simpel", "simple")]
+)
+def test_an_unknown_value_names_the_nearest(key, value, nearest):
+    with pytest.raises(UserError, match=f"{key} '{value}'.*did you mean '{nearest}'"):
+        BackboneNet(config(**{key: value}))
+
+
+def test_a_backbone_without_feature_maps_is_refused():
+    net = BackboneNet(config(backbone="test_vit", in_channels=3)).eval()
+    with pytest.raises(UserError, match=r"VisionTransformer gives no feature maps .* choose a convolutional one"):
+        net.encode(torch.zeros(1, 3, 160, 160))
+
+
+def test_packed_sequences_of_any_order_equal_each_alone():
+    torch.manual_seed(0)
+    rnn = bidirectional_lstm(4, 3)
+    sequences = [torch.randn(length, 4) for length in (2, 5, 1, 5)]
+    with torch.no_grad():
+        together = mean_over_slices(rnn(pack(sequences))[0])
+        alone = torch.stack([rnn(sequence)[0].mean(0) for sequence in sequences])
+    torch.testing.assert_close(together, alone)
