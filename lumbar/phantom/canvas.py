@@ -1,0 +1,168 @@
+"""A slice of some thickness as a canvas: where its pixels lie in the anatomy, and soft-edged painting of shapes.
+
+Shapes are signed distances (negative inside, mm). Their edges are one pixel soft, so that thin structures and edges
+come out as partial volumes without drawing at a finer resolution. Each shape is only evaluated in the rectangle of
+pixels that can hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lumbar.geometry import SlicePlane
+from lumbar.phantom.patient import Patient
+from lumbar.phantom.spine import Table, index
+from lumbar.phantom.texture import Texture, look
+from lumbar.phantom.tissue import Signal
+
+Interval = tuple[float, float]
+
+COARSE: Final = 8
+"""Every how many pixels the rectangles are searched."""
+
+
+def _coordinates(plane: SlicePlane, rows: NDArray[np.float32], cols: NDArray[np.float32], offsets: Table) -> list[Table]:
+    """x, y, z of pixels, each with only the axes (sub-plane, row, column) along which it varies."""
+    result = []
+    for axis in range(3):
+        value = np.full((1, 1, 1), plane.origin[axis], dtype=np.float32)
+        for step, places in (
+            (plane.normal[axis], offsets[:, None, None]),
+            (plane.col_dir[axis] * plane.row_spacing, rows[:, None]),
+            (plane.row_dir[axis] * plane.col_spacing, cols[None, :]),
+        ):
+            if abs(step) > 1e-6:
+                value = value + places * np.float32(step)
+        result.append(value)
+    return result
+
+
+def _cut(values: Table, rows: slice, cols: slice) -> Table:
+    """A rectangle of an array that may not vary along rows or columns."""
+    return values[:, rows if values.shape[1] > 1 else slice(None), cols if values.shape[2] > 1 else slice(None)]
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A rectangle of a canvas: coordinates to compute distances from, and painting.
+
+    ``s``, ``u``, ``v`` are straight coordinates (`lumbar.phantom.spine`), ``x``, ``y``, ``z`` patient's, mm.
+    """
+
+    canvas: Canvas
+    rows: slice
+    cols: slice
+    s: Table
+    u: Table
+    v: Table
+
+    @cached_property
+    def side(self) -> Table:
+        """Distance from the mid-line, |u|."""
+        return np.abs(self.u)
+
+    def xyz(self) -> tuple[Table, Table, Table]:
+        """Patient coordinates."""
+        x, y, z = (_cut(axis, self.rows, self.cols) for axis in self.canvas.axes)
+        return x, y, z
+
+    def at(self, table: Table) -> Table:
+        """Value of a table along the spine at each point."""
+        return table[_cut(self.canvas.node, self.rows, self.cols)]
+
+    def texture(self, texture: Texture) -> Table:
+        """Noise in patient coordinates, mean 0, standard deviation 1."""
+        return look(texture, *self.xyz(), self.canvas.patient.build.texture)
+
+    def cover(self, distance: Table) -> Table:
+        """Share of each pixel inside a shape (0 to 1)."""
+        share = distance * np.float32(-1 / self.canvas.softness)
+        share += np.float32(0.5)
+        return np.clip(share, 0, 1, out=share)
+
+    def paint(self, distance: Table, tissue: str | Signal, gain: Table | None = None) -> None:
+        """Paint a shape.
+
+        Parameters
+        ----------
+        distance : ndarray of float32
+            Signed distance from the shape, mm.
+        tissue : str or ndarray
+            Name of a tissue, or the signal of a mixture.
+        gain : ndarray of float32, optional
+            Brightness relative to the tissue's, per point.
+        """
+        self.blend(self.cover(distance), tissue, gain)
+
+    def blend(self, share: Table, tissue: str | Signal, gain: Table | None = None) -> None:
+        """Paint a tissue with a given share (0 to 1) per point; other parameters as `paint`."""
+        signal = self.canvas.signals[tissue] if isinstance(tissue, str) else tissue
+        picture = self.canvas.picture[:, :, self.rows, self.cols]
+        change = (signal if gain is None else signal * gain) - picture
+        change *= share
+        picture += change
+
+
+class Canvas:
+    """One slice, as some parallel sub-planes through its thickness.
+
+    Parameters
+    ----------
+    patient : Patient
+        What is drawn.
+    plane : SlicePlane
+        The slice's middle plane.
+    shape : (int, int)
+        Rows, columns.
+    offsets : ndarray of float32
+        Distances of the sub-planes from the middle plane, mm.
+    signals : mapping of str to ndarray, shape (channels, 1, 1, 1)
+        Brightness of each tissue.
+    """
+
+    def __init__(
+        self, patient: Patient, plane: SlicePlane, shape: tuple[int, int], offsets: Table, signals: Mapping[str, Signal]
+    ) -> None:
+        self.patient, self.signals = patient, signals
+        rows, cols = (np.arange(size, dtype=np.float32) for size in shape)
+        self.axes = _coordinates(plane, rows, cols, offsets)
+        self.s, self.u, self.v = patient.spine.to_straight(*self.axes)
+        self.node = index(self.s)
+        self.softness = 0.5 * (plane.row_spacing + plane.col_spacing)
+        channels = len(signals["air"])
+        self.picture = np.zeros((channels, len(offsets), *shape), dtype=np.float32)
+        middle = len(offsets) // 2
+        self._coarse = [
+            np.broadcast_to(axis, self.s.shape if axis is self.s else self.u.shape)[min(middle, axis.shape[0] - 1)][
+                COARSE // 2 :: COARSE, COARSE // 2 :: COARSE
+            ]
+            for axis in (self.s, self.u, self.v)
+        ]
+        self._reach = 0.75 * COARSE * np.hypot(plane.row_spacing, plane.col_spacing) + float(np.abs(offsets).max()) + 1
+
+    def everywhere(self) -> Window:
+        """The whole slice."""
+        return self._window(slice(None), slice(None))
+
+    def window(self, s: Interval, u: Interval, v: Interval) -> Window | None:
+        """Smallest rectangle that holds a box of straight coordinates; None if the slice misses the box."""
+        hit = np.ones(self._coarse[0].shape, dtype=bool)
+        for values, (low, high) in zip(self._coarse, (s, u, v), strict=True):
+            hit &= (values > low - self._reach) & (values < high + self._reach)
+        rows, cols = np.flatnonzero(hit.any(axis=1)), np.flatnonzero(hit.any(axis=0))
+        if not len(rows):
+            return None
+        height, width = self.picture.shape[2:]
+        return self._window(
+            slice(rows[0] * COARSE, height if rows[-1] + 1 == hit.shape[0] else (rows[-1] + 1) * COARSE),
+            slice(cols[0] * COARSE, width if cols[-1] + 1 == hit.shape[1] else (cols[-1] + 1) * COARSE),
+        )
+
+    def _window(self, rows: slice, cols: slice) -> Window:
+        return Window(self, rows, cols, *(_cut(axis, rows, cols) for axis in (self.s, self.u, self.v)))

@@ -1,0 +1,99 @@
+"""The slices of a series, as pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lumbar.geometry import SlicePlane
+from lumbar.phantom.bones import paint_body, paint_disc
+from lumbar.phantom.canvas import Canvas
+from lumbar.phantom.patient import Patient
+from lumbar.phantom.scanner import acquire, sample_scanner
+from lumbar.phantom.tissue import Contrast, check_contrast, signals
+
+SUB_PLANES = 3
+"""Parallel planes averaged over a slice's thickness."""
+
+
+def _paint(canvas: Canvas) -> None:
+    """Paint all of the anatomy, from the back to the front of what covers what."""
+    everything = canvas.everywhere()
+    build = canvas.patient.build
+    _, y, _ = everything.xyz()
+    everything.paint(np.maximum(build.front_y - y, everything.v - 60 - build.back_fat), "fat")
+    everything.paint(np.maximum(15 - everything.v, everything.v - 58), "muscle")
+    for upper, lower, disc in zip(canvas.patient.vertebrae, canvas.patient.vertebrae[1:], canvas.patient.discs):
+        paint_disc(canvas, upper, lower, disc)
+    for bone in canvas.patient.vertebrae:
+        paint_body(canvas, bone)
+    sac = canvas.patient.sac
+    window = canvas.window((-150, 250), (-20, 20), (-2, 25))
+    if window is not None:
+        width, depth = window.at(sac["half_width"]), window.at(sac["half_depth"])
+        radius = np.hypot(window.u / width, (window.v - window.at(sac["middle"])) / depth)
+        window.paint((radius - 1) * depth, "csf")
+
+
+def render_series(
+    patient: Patient,
+    planes: Sequence[SlicePlane],
+    shape: tuple[int, int],
+    thickness: float,
+    contrast: Contrast,
+    rng: np.random.Generator,
+) -> Iterator[NDArray[np.uint16]]:
+    """Image a patient on a stack of slices, acquired in one go (one coil, one noise level).
+
+    Parameters
+    ----------
+    patient : Patient
+        Who.
+    planes : sequence of SlicePlane
+        Where; any orientation.
+    shape : (int, int)
+        Rows, columns of every slice.
+    thickness : float
+        Slice thickness, mm.
+    contrast : {"T1", "T2", "STIR"}
+        The sequence.
+    rng : Generator
+        Source of randomness: the scanner's state, then each slice's noise.
+
+    Yields
+    ------
+    ndarray of uint16, shape (rows, columns)
+        12-bit pixels, one slice after another.
+
+    Raises
+    ------
+    ValueError
+        If the contrast is unknown, the thickness not positive or the shape not two positive numbers.
+    """
+    check_contrast(contrast)
+    if not thickness > 0:
+        raise ValueError(f"thickness must be positive, got {thickness!r}")
+    if len(shape) != 2 or min(shape) < 1:
+        raise ValueError(f"shape must be two positive numbers, got {shape!r}")
+    return _slices(patient, planes, shape, thickness, contrast, rng)
+
+
+def _slices(
+    patient: Patient,
+    planes: Sequence[SlicePlane],
+    shape: tuple[int, int],
+    thickness: float,
+    contrast: Contrast,
+    rng: np.random.Generator,
+) -> Iterator[NDArray[np.uint16]]:
+    scanner = sample_scanner(rng)
+    tissues = signals(contrast, split_fat=scanner.fat_shift > 0)
+    level = float(max(tissues["fat"].sum(), tissues["csf"].sum()))
+    offsets = ((np.arange(SUB_PLANES) + 0.5) / SUB_PLANES - 0.5).astype(np.float32) * np.float32(thickness)
+    for plane in planes:
+        canvas = Canvas(patient, plane, shape, offsets, tissues)
+        _paint(canvas)
+        depth = 60 + patient.build.back_fat - canvas.v[SUB_PLANES // 2]
+        yield acquire(canvas.picture.mean(axis=1), depth, scanner, level, rng)

@@ -1,0 +1,190 @@
+"""Random draws behind a patient. Every draw is made whatever the grades are.
+
+So two patients from one random state differ only where their grades do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lumbar.anatomy import LEVELS
+from lumbar.phantom import ranges
+from lumbar.phantom.spine import Spine, along, bend, nodes
+from lumbar.phantom.vertebra import MEANS, Disc, Vertebra
+
+SAC_FRONT: Final = 1.6
+"""Ligament, fat and veins between posterior wall and dural sac, mm."""
+
+SAC_SHAPE: Final = 1.35
+"""Width over antero-posterior diameter of the sac away from the discs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Build:
+    """The trunk around the spine; lengths in mm.
+
+    Parameters
+    ----------
+    half_width, front_y : float
+        Half the trunk's width; patient y of the belly's skin.
+    back_fat, front_fat : float
+        Thickness of the fat under the skin.
+    muscle_fat : float
+        Share of fat in the back's muscles, 0 to 1.
+    muscle_size : float
+        Size of psoas and back muscles, 1 on average.
+    conus_s : float
+        Where the spinal cord ends.
+    sac_area : float
+        Cross-section of the dural sac away from the discs, mm².
+    vessel_size : float
+        Size of aorta and vena cava, 1 on average.
+    texture : ndarray of int, shape (3,)
+        Offset into the shared texture volumes.
+    """
+
+    half_width: float
+    front_y: float
+    back_fat: float
+    front_fat: float
+    muscle_fat: float
+    muscle_size: float
+    conus_s: float
+    sac_area: float
+    vessel_size: float
+    texture: NDArray[np.int64]
+
+
+def sample_vertebrae(rng: np.random.Generator, size: float) -> tuple[Vertebra, ...]:
+    """Draw the sizes of all vertebrae and stack them, the middle of L3 at s = 0.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of randomness.
+    size : float
+        The patient's size, 1 on average.
+
+    Returns
+    -------
+    tuple of Vertebra
+        In the order of `MEANS`.
+    """
+    bones: list[Vertebra] = []
+    s = 0.0
+    gap = rng.normal(1, 0.1)
+    for label, mean in MEANS.items():
+        sacral = label.startswith("S")
+        height, depth, width = mean.height, mean.depth, mean.width
+        jitter = rng.normal(1, 0.025, 5)
+        crushed = 0.2 * rng.random() * (rng.random() < 0.04) * (not sacral)
+        wedge = (0.05 if label == "L5" else 0.015) + 0.01 * rng.standard_normal() - 0.5 * crushed
+        hollow, back_hollow, waist = rng.uniform((0.6, 0.4, 0.05), (2.0, 1.3, 0.1))
+        height *= size * jitter[0]
+        s -= 0.5 * height
+        bones.append(
+            Vertebra(
+                label, s, height, depth * size * jitter[1], width * size * jitter[2], wedge, 0.4 if sacral else hollow,
+                back_hollow, waist, mean.pedicle_width * size * jitter[3], mean.canal_width * jitter[4],
+            )
+        )  # fmt: skip
+        s -= 0.5 * height + mean.disc * size * (1.0 if sacral else gap * rng.normal(1, 0.12))
+    middle = next(bone.s for bone in bones if bone.label == "L3")
+    return tuple(replace(bone, s=bone.s - middle) for bone in bones)
+
+
+def sample_spine(rng: np.random.Generator, bones: tuple[Vertebra, ...]) -> Spine:
+    """Draw the curve through the vertebrae: lordosis, scoliosis, and now and then a forward slip."""
+    s = np.array([bone.s for bone in bones])
+    lean = np.array([mean.lean for mean in MEANS.values()])
+    lean = lean * np.clip(rng.normal(1, 0.16), 0.65, 1.35) + rng.normal(0, 3.5) + rng.normal(0, 1.0, len(lean))
+    angle = bend(s[::-1], np.radians(lean)[::-1])
+    amplitude = rng.normal(0, 2.5) * (2.5 if rng.random() < 0.15 else 1.0)
+    phase, length = rng.uniform(0, 2 * np.pi), rng.uniform(180, 300)
+    shift = np.clip(amplitude, -14, 14) * np.sin(2 * np.pi * nodes() / length + phase)
+    shift -= np.interp(0.0, nodes(), shift)
+    forward = rng.uniform(2.0, 6.0) * (rng.random() < 0.08)
+    slipped = rng.choice([list(MEANS).index("L4"), list(MEANS).index("L5")], p=[0.6, 0.4])
+    edge = bones[slipped].s - 0.5 * bones[slipped].height  # what stands above the disc has gone forward
+    slip = -forward / (1 + np.exp(-np.clip((nodes() - edge + 5.0) / 1.5, -60, 60)))
+    slip = slip * along([edge, edge + 80], [1, 0])  # and the spine above leans back to its line
+    origin = np.array([rng.normal(0, 4), rng.normal(14, 8), rng.normal(0, 9)])
+    return Spine(origin, angle, shift, slip.astype(np.float64))
+
+
+def sample_build(rng: np.random.Generator, bones: tuple[Vertebra, ...], size: float) -> Build:
+    """Draw the trunk."""
+    fat = rng.gamma(4.0, 4.5)  # mm, mean 18
+    low = next(bone for bone in bones if bone.label == "L1")
+    return Build(
+        half_width=165 * size + 1.5 * fat + rng.normal(0, 8),
+        front_y=-85 - 1.6 * fat + rng.normal(0, 10),
+        back_fat=4 + 0.7 * fat * rng.uniform(0.6, 1.4),
+        front_fat=6 + fat * rng.uniform(0.6, 1.4),
+        muscle_fat=float(np.clip(rng.beta(2, 4), 0.05, 0.8)),
+        muscle_size=size * rng.normal(1, 0.1),
+        conus_s=low.s + rng.normal(-6, 11),  # lower third of L1 on average: Saifuddin et al. (Spine 1998)
+        sac_area=float(np.clip(rng.normal(190, 18), 160, 235)),
+        vessel_size=size * rng.normal(1, 0.08),
+        texture=rng.integers(0, 64, 3),
+    )
+
+
+def sample_discs(
+    rng: np.random.Generator, bones: tuple[Vertebra, ...], grades: Mapping[str, int], sac_area: float
+) -> tuple[Disc, ...]:
+    """Draw the discs and put the grades' millimetres at the five graded ones.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of randomness.
+    bones : tuple of Vertebra
+        All vertebrae.
+    grades : mapping of str to int
+        Grade of each of the 25 targets.
+    sac_area : float
+        Cross-section of the sac away from the discs, mm².
+
+    Returns
+    -------
+    tuple of Disc
+        One below each vertebra but the last.
+    """
+    first = list(MEANS).index("L1")
+    free = np.sqrt(sac_area / (np.pi * SAC_SHAPE))
+    discs = []
+    wear = rng.beta(2.0, 2.2)
+    for number, (upper, lower) in enumerate(zip(bones, bones[1:], strict=False)):
+        level = LEVELS[number - first] if 0 <= number - first < len(LEVELS) else None
+        sac, shape, own_wear, bulge, low_part = rng.random(5)
+        pairs = rng.random((3, 2))
+
+        def grade(name: str, level: str | None = level) -> int:
+            return grades[f"{name}_{level}"] if level else 0
+
+        def both(table: ranges.Ranges, name: str, row: int, pairs: NDArray[np.float64] = pairs) -> tuple[float, float]:
+            grading = (grade(f"{side}_{name}") for side in ("left", "right"))
+            left, right = (ranges.within(table, g, pairs[row, k]) for k, g in enumerate(grading))
+            return left, right
+
+        canal = grade("spinal_canal_stenosis")
+        top, bottom = lower.s + 0.5 * lower.height, upper.s - 0.5 * upper.height
+        disc = Disc(
+            level, 0.5 * (top + bottom), bottom - top, 0.0, float(np.clip(0.5 * wear + 0.5 * own_wear, 0, 1)),
+            ranges.within(ranges.SAC_AREA, canal, sac), ranges.within(ranges.SAC_SHAPE, canal, shape),
+            both(ranges.FORAMEN_WIDTH, "neural_foraminal_narrowing", 0),
+            both(ranges.FORAMEN_HEIGHT, "neural_foraminal_narrowing", 1),
+            both(ranges.RECESS_HEIGHT, "subarticular_stenosis", 2),
+        )  # fmt: skip
+        if level is None:
+            area = sac_area * (0.97 if upper.s > 0 else 0.3)
+            disc = replace(disc, sac_area=area, sac_shape=SAC_SHAPE)
+        push = 0.35 * max(0.0, free - disc.sac_half_depth)
+        discs.append(replace(disc, bulge=push + (0.1 + 0.6 * bulge) * SAC_FRONT * (not lower.label == "S2")))
+    return tuple(discs)

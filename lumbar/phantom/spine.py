@@ -1,0 +1,203 @@
+"""The spine's curve, and the straight coordinates in which the whole anatomy is described.
+
+Anatomy is written for a straight spine in three coordinates, and the curve bends it into the patient:
+
+- ``s``: mm along the posterior wall of the vertebral bodies, 0 at the middle of L3, growing to the head;
+- ``u``: mm to the patient's left of the spine's own mid-line (which scoliosis moves away from x = 0);
+- ``v``: mm behind the posterior wall; bodies and discs are at negative, the canal at small positive v.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import CubicSpline, PchipInterpolator
+
+Table = NDArray[np.float32]
+
+STEP: Final = 0.125
+"""Distance between the nodes of every table along the spine, mm."""
+
+S_RANGE: Final = (-260.0, 260.0)
+"""Part of the spine that is tabulated, mm; further points are treated as if at its ends."""
+
+_GRID: Final = 2.0
+_Y_RANGE: Final = (-220.0, 220.0)
+_Z_RANGE: Final = (-300.0, 300.0)
+
+
+def nodes() -> NDArray[np.float64]:
+    """Positions s (mm) at which tables along the spine hold their values."""
+    return np.arange(S_RANGE[0], S_RANGE[1] + STEP / 2, STEP)
+
+
+def along(positions: ArrayLike, values: ArrayLike) -> Table:
+    """Tabulate a quantity along the spine: smooth and without overshoot between given values, constant outside.
+
+    Parameters
+    ----------
+    positions : array_like, shape (N,)
+        s, mm, in any order.
+    values : array_like, shape (N,)
+        The quantity there.
+
+    Returns
+    -------
+    ndarray of float32
+        The quantity at `nodes`.
+    """
+    order = np.argsort(positions)
+    s, value = np.asarray(positions, dtype=np.float64)[order], np.asarray(values, dtype=np.float64)[order]
+    return PchipInterpolator(s, value)(np.clip(nodes(), s[0], s[-1])).astype(np.float32)
+
+
+def index(s: ArrayLike) -> NDArray[np.int32]:
+    """Index of the table node nearest to s (mm)."""
+    scaled = (np.asarray(s, dtype=np.float32) - np.float32(S_RANGE[0] - STEP / 2)) * np.float32(1 / STEP)
+    return np.clip(scaled, 0, (S_RANGE[1] - S_RANGE[0]) / STEP).astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Spine:
+    """A curve in the patient, and the way between patient mm and straight coordinates.
+
+    Parameters
+    ----------
+    origin : ndarray, shape (3,)
+        The middle of L3's posterior wall, patient mm.
+    angle : ndarray
+        At each of `nodes`: lean of the curve in the sagittal plane, radians; positive leans back going up.
+    shift : ndarray
+        At each of `nodes`: sideways distance of the mid-line from `origin`, mm (scoliosis).
+    slip : ndarray
+        At each of `nodes`: distance of the anatomy behind the curve, mm (negative for a forward slip).
+    """
+
+    origin: NDArray[np.float64]
+    angle: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    slip: NDArray[np.float64]
+
+    @cached_property
+    def _curve(self) -> NDArray[np.float64]:
+        """y and z of the curve at `nodes`, shape (N, 2)."""
+        direction = np.stack([np.sin(self.angle), np.cos(self.angle)], axis=1)
+        steps = 0.5 * STEP * (direction[1:] + direction[:-1])
+        path = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
+        return path - path[index(0.0)] + self.origin[1:]
+
+    @cached_property
+    def _tilt(self) -> NDArray[np.float64]:
+        """Sideways lean of the mid-line at `nodes`, mm per mm."""
+        return np.gradient(self.shift, STEP)
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """float32 tables that `to_straight` looks up: ``midline`` (x), ``tilt`` and ``slip``."""
+        return {
+            "midline": (self.shift + self.origin[0]).astype(np.float32),
+            "tilt": self._tilt.astype(np.float32),
+            "slip": self.slip.astype(np.float32),
+        }
+
+    def midline(self, s: ArrayLike) -> NDArray[np.float64]:
+        """Patient x of the spine's mid-line at s (mm)."""
+        return np.interp(s, nodes(), self.shift) + self.origin[0]
+
+    def direction(self, s: float) -> NDArray[np.float64]:
+        """Unit vector along the spine towards the head at s (mm), patient axes."""
+        angle, tilt = (float(np.interp(s, nodes(), table)) for table in (self.angle, self._tilt))
+        vector = np.array([tilt, np.sin(angle), np.cos(angle)])
+        return vector / np.linalg.norm(vector)
+
+    def to_patient(self, s: ArrayLike, u: ArrayLike, v: ArrayLike) -> NDArray[np.float64]:
+        """Straight coordinates to patient mm.
+
+        Parameters
+        ----------
+        s, u, v : array_like
+            Straight coordinates, mm; broadcast together.
+
+        Returns
+        -------
+        ndarray, shape (..., 3)
+            Patient coordinates, mm.
+        """
+        s, u, v = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in (s, u, v)))
+        grid = nodes()
+        x = u + self.midline(s)
+        base = s.astype(np.float64)
+        for _ in range(4):  # a slanted cross-section meets the curve elsewhere than at its own s
+            base = s - np.interp(base, grid, self._tilt) * (x - self.midline(base))
+        angle = np.interp(base, grid, self.angle)
+        depth = v + np.interp(base, grid, self.slip)
+        y, z = (np.interp(base, grid, self._curve[:, axis]) for axis in (0, 1))
+        return np.stack([x, y + depth * np.cos(angle), z - depth * np.sin(angle)], axis=-1)
+
+    @cached_property
+    def _sagittal_map(self) -> NDArray[np.float32]:
+        """s and v of the curve's sagittal projection on a grid over y and z, shape (rows z, columns y, 2)."""
+        z, y = np.meshgrid(np.arange(*_Z_RANGE, _GRID), np.arange(*_Y_RANGE, _GRID), indexing="ij")
+        coarse = self._curve[::64]
+        squared = (y[..., None] - coarse[:, 0]) ** 2 + (z[..., None] - coarse[:, 1]) ** 2
+        s = nodes()[::64][np.argmin(squared, axis=-1)]
+        grid = nodes()
+        curvature = np.gradient(self.angle, STEP)
+        for _ in range(4):  # Newton steps to the foot of the perpendicular
+            angle = np.interp(s, grid, self.angle)
+            away_y, away_z = (value - np.interp(s, grid, self._curve[:, a]) for a, value in enumerate((y, z)))
+            ahead = away_y * np.sin(angle) + away_z * np.cos(angle)
+            depth = away_y * np.cos(angle) - away_z * np.sin(angle)
+            s = s + ahead / np.maximum(1 - depth * np.interp(s, grid, curvature), 0.25)
+        angle = np.interp(s, grid, self.angle)
+        away_y, away_z = (value - np.interp(s, grid, self._curve[:, a]) for a, value in enumerate((y, z)))
+        s = s + away_y * np.sin(angle) + away_z * np.cos(angle)  # straight on beyond the ends
+        return np.stack([s, away_y * np.cos(angle) - away_z * np.sin(angle)], axis=-1).astype(np.float32)
+
+    def to_straight(self, x: Table, y: Table, z: Table) -> tuple[Table, Table, Table]:
+        """Patient mm to straight coordinates, by a look-up that is right to about 0.03 mm near the spine.
+
+        Parameters
+        ----------
+        x, y, z : ndarray of float32, broadcastable to (N, rows, columns)
+            Patient coordinates, mm.
+
+        Returns
+        -------
+        tuple of ndarray of float32, shape (N, rows, columns)
+            s, u, v, mm.
+        """
+        shape = np.broadcast_shapes(x.shape, y.shape, z.shape)
+        sheet = np.broadcast_shapes(y.shape, z.shape)  # all sub-planes share one sheet where y and z do not vary
+        flat = (sheet[0] * sheet[1], sheet[2])
+        columns = np.ascontiguousarray(np.broadcast_to((y - _Y_RANGE[0]) / _GRID, sheet), np.float32).reshape(flat)
+        rows = np.ascontiguousarray(np.broadcast_to((z - _Z_RANGE[0]) / _GRID, sheet), np.float32).reshape(flat)
+        found = cv2.remap(self._sagittal_map, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        base, v = found[..., 0].reshape(sheet), found[..., 1].reshape(sheet)
+        at = index(base)
+        s = base + self.tables["tilt"][at] * (x - self.tables["midline"][at])
+        u = x - self.tables["midline"][index(s)]
+        v = v - self.tables["slip"][at]
+        return s, np.broadcast_to(u, shape), np.broadcast_to(v, shape)
+
+
+def bend(centres: ArrayLike, angles: ArrayLike) -> NDArray[np.float64]:
+    """Tabulate the lean of a curve that has given angles at given places (smooth, straight on outside).
+
+    Parameters
+    ----------
+    centres, angles : array_like, shape (N,)
+        s (mm, growing) and lean (radians).
+
+    Returns
+    -------
+    ndarray
+        Angle at each of `nodes`, radians.
+    """
+    s = np.asarray(centres, dtype=np.float64)
+    return CubicSpline(s, angles)(np.clip(nodes(), s[0], s[-1]))
