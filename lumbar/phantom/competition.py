@@ -124,12 +124,15 @@ def _claim(out: Path, options: Options, force: bool) -> None:
     if held and not same and not force:
         what = "another phantom" if marker.exists() else f"a competition that is no phantom ({held[0].name})"
         raise UserError(f"{out}: holds {what}; choose another --out, or let --force delete it", status=2)
-    for path in held if force else []:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    write_text(marker, content)
+    try:
+        for path in held if force else []:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        write_text(marker, content)
+    except OSError as error:
+        raise UserError(f"{out}: no folder that can be written to ({error}); choose another --out", status=2) from error
 
 
 def deal_tasks(out: Path, options: Options) -> list[Task]:

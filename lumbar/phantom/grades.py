@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADE_SHARES, LEVELS, MISSING, PARTS
+from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADE_SHARES, LEVELS, MISSING, PARTS, TARGETS
 
 PATIENT, PATIENT_LEVEL, PATIENT_PART, BOTH_SIDES = 0.3, 0.2, 0.1, 0.2
 """Variance of the latent severity that is shared by all targets of a patient, by the targets of one level, by those
@@ -64,7 +64,7 @@ def sample_grades(count: int, rng: np.random.Generator) -> Grading:
     true = _grade(severity, offset, bounds)
     read = _grade(severity + READER_NOISE * rng.standard_normal(severity.shape), offset, bounds)
     labels = np.where(_ungraded(count, 1 - graded, rng), MISSING, np.clip(read, true - 1, true + 1))
-    return Grading(true.reshape(count, -1), labels.reshape(count, -1))
+    return Grading(true.reshape(count, len(TARGETS)), labels.reshape(count, len(TARGETS)))
 
 
 def _severity(count: int, rng: np.random.Generator) -> NDArray[np.float64]:

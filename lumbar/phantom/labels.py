@@ -29,7 +29,7 @@ from lumbar.anatomy import (
 )
 from lumbar.geometry import SlicePlane, Vector
 from lumbar.phantom.patient import Patient
-from lumbar.phantom.plan import PlannedSlice, SeriesPlan
+from lumbar.phantom.plan import PlannedSlice, SeriesPlan, level_centre
 
 UPPER_SHARE: Final = 0.7
 """Weight of the upper vertebra's corner in a level point (SPEC section 3)."""
@@ -88,7 +88,7 @@ def outline(patient: Patient, vertebra: str, plane: SlicePlane) -> Vector | None
     """
     # Start in the body's middle, then go to where the slice lies at the height and depth of the body.
     level = LEVELS[min(max(VERTEBRAE.index(vertebra) - 2, 0), len(LEVELS) - 1)]
-    corners = patient.vertebra_corners(vertebra, float(patient.level_point(level)[0]))
+    corners = patient.vertebra_corners(vertebra, float(level_centre(patient, level)[0]))
     for _ in range(2):
         if corners is None:
             return None
@@ -134,7 +134,7 @@ def truth_rows(study: Study) -> Iterator[dict[str, Any]]:
         for level in LEVELS:
             points = centres(study.patient, level)
             if series.kind == AXIAL_T2:
-                points = {"level": study.patient.level_point(level), **points}
+                points = {"level": level_centre(study.patient, level), **points}
             for structure, point in points.items():
                 found = series.find(point)
                 if found is not None:
@@ -196,7 +196,7 @@ def _target(patient: Patient, condition: str, level: str) -> tuple[Vector, Vecto
         side, kind = condition.split("_")[0], CONDITION_PARTS[condition]
         structure = f"{side}_{'foramen' if kind == NFN else 'recess'}"
     target = centres(patient, level)[structure]
-    return target, patient.level_point(level) if CONDITION_PARTS[condition] == SS else target
+    return target, level_centre(patient, level) if CONDITION_PARTS[condition] == SS else target
 
 
 def _chosen_slice(series: SeriesPlan, point: Vector, draw: float, share: float) -> PlannedSlice | None:

@@ -106,6 +106,13 @@ class Scene:
     size: Size = "small"
 
 
+def level_centre(patient: Patient, level: str) -> Vector:
+    """Return the level point in the spine's mid-line (mm), which every level has."""
+    point = patient.level_point(level)
+    assert point is not None
+    return point
+
+
 def numbered(slices: Iterable[PlannedSlice], first: int = 1) -> tuple[PlannedSlice, ...]:
     """Give slices instance numbers in their order."""
     return tuple(replace(each, instance_number=first + i) for i, each in enumerate(slices))
@@ -123,17 +130,17 @@ def plan_sagittal(scene: Scene, rng: np.random.Generator) -> SeriesPlan:
     """Plan a sagittal T1 series over both rows of foramina, T11 to S2 in its field, from either side."""
     patient = scene.patient
     foramina = np.array([patient.foramen_centre(level, side) for level in LEVELS for side in ("left", "right")])
-    ends = [patient.vertebra_corners(name, float(patient.level_point(level)[0]))
+    ends = [patient.vertebra_corners(name, float(level_centre(patient, level)[0]))
             for name, level in (("T11", LEVELS[0]), ("L3", LEVELS[2]), ("S2", LEVELS[-1]))]  # fmt: skip
     spine = np.concatenate([corners for corners in ends if corners is not None])
     low, high = spine.min(axis=0), spine.max(axis=0)
     right, left = foramina[:, 0].min(), foramina[:, 0].max()
     centre = np.array([(left + right) / 2, (low[1] + high[1]) / 2, (low[2] + high[2]) / 2])
-    centre += rng.normal(0, (1.5, 8, 4))
+    centre += rng.uniform((-3, -15, -5), (3, 15, 5))
     spacing = float(rng.choice((4.0, 4.4, 4.5, 4.8, 5.0)))
     thickness = min(spacing, float(rng.choice((4.0, 4.0, 4.5))))
     count = int(np.clip(np.ceil((left - right + rng.uniform(22, 38)) / spacing) + 1, 15, 20))
-    field_of_view = max(260.0, (high[2] - low[2] + 10) * rng.uniform(1.03, 1.2))
+    field_of_view = max(260.0, high[2] - low[2] + rng.uniform(16, 50))
     shape = _shape(scene.size, rng)
     planes = _stack(centre, -LEFT + rng.normal(0, 0.03, 3), POSTERIOR, field_of_view, shape, spacing * _centred(count))
     if rng.random() < 0.6:  # most scanners count from the patient's right
@@ -146,7 +153,7 @@ def plan_axial(scene: Scene, rng: np.random.Generator) -> SeriesPlan:
     """Plan an axial T2 series: one stack through all discs, or a block along each disc; from above or from below."""
     spacing = float(rng.choice((4.0, 4.0, 4.4, 4.5, 5.0)))
     thickness = min(spacing, float(rng.choice((3.5, 4.0, 4.0))))
-    shape, field_of_view = _shape(scene.size, rng), rng.uniform(170, 230)
+    shape, field_of_view = _shape(scene.size, rng), rng.uniform(180, 235)
     place, tilt = rng.normal((0, -5, 0), (4, 6, 0)), rng.normal(0, 0.025, 3)
     straight = rng.random() < STRAIGHT_SHARE
     steepness = rng.uniform(0.5, 1) if not straight or rng.random() < 0.5 else 0.0  # 0 horizontal, 1 along the discs
@@ -155,7 +162,7 @@ def plan_axial(scene: Scene, rng: np.random.Generator) -> SeriesPlan:
         discs = np.mean([scene.patient.disc_normal(level) for level in levels], axis=0)
         normal = steepness * discs + (1 - steepness) * HEAD + tilt
         normal /= np.linalg.norm(normal)
-        heights = np.array([scene.patient.level_point(level) for level in levels]) @ normal
+        heights = np.array([level_centre(scene.patient, level) for level in levels]) @ normal
         low, high = heights.min() - rng.uniform(8, 12), heights.max() + rng.uniform(8, 12)
         centre = np.mean([scene.patient.canal_centre(level) for level in levels], axis=0) + place
         centre += ((low + high) / 2 - centre @ normal) * normal

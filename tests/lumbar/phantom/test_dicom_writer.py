@@ -1,0 +1,77 @@
+import numpy as np
+import pydicom
+import pytest
+from pydicom.pixels import apply_rescale
+from pydicom.uid import JPEG2000Lossless, RLELossless
+
+from lumbar.geometry import SlicePlane
+from lumbar.phantom.dicom_writer import MAXIMUM, Encoding, Header, offset_plane, write_slice
+
+PLANE = SlicePlane(np.array([-112.12, -98.7, 101.3]), np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 1.25, 1.5)
+HEADER = Header(4003253, 702807833, 9, "Sag T1", "T1", PLANE, 4.0, 4.4)
+PIXELS = np.random.default_rng(0).integers(0, MAXIMUM + 1, (40, 32)).astype(np.uint16)
+
+
+def written(tmp_path, encoding=None, pixels=PIXELS):
+    write_slice(tmp_path / "9.dcm", pixels, HEADER, encoding or Encoding(), 2000.0)
+    return pydicom.dcmread(tmp_path / "9.dcm")
+
+
+def test_header_holds_what_real_ones_hold(tmp_path):
+    dataset = written(tmp_path)
+    assert (dataset.Rows, dataset.Columns, dataset.BitsStored, dataset.PixelRepresentation) == (40, 32, 12, 0)
+    assert dataset.Modality == "MR" and dataset.PatientPosition == "HFS" and dataset.PatientID == "4003253"
+    assert dataset.InstanceNumber == 9 and dataset.PhotometricInterpretation == "MONOCHROME2"
+    assert (dataset.SliceThickness, dataset.SpacingBetweenSlices, dataset.SliceLocation) == (4.0, 4.4, -112.12)
+    assert (dataset.WindowCenter, dataset.WindowWidth) == (1000.0, 2000.0)
+    assert "RescaleSlope" not in dataset and "PatientName" not in dataset and "PatientBirthDate" not in dataset
+    again = SlicePlane.from_tags(dataset.ImagePositionPatient, dataset.ImageOrientationPatient, dataset.PixelSpacing)
+    assert again.to_patient((3, 5)) == pytest.approx(PLANE.to_patient((3, 5)), abs=1e-9)
+    assert (dataset.pixel_array == PIXELS).all()
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        Encoding(),
+        Encoding(slope=2.4),
+        Encoding(signed=True),
+        Encoding(signed=True, slope=0.5),
+        Encoding(transfer_syntax=RLELossless),
+        Encoding(transfer_syntax=JPEG2000Lossless),
+        Encoding(transfer_syntax=RLELossless, signed=True),
+    ],
+)
+def test_rescaled_pixels_and_window_mean_the_same_however_stored(tmp_path, encoding):
+    dataset = written(tmp_path, encoding)
+    assert dataset.file_meta.TransferSyntaxUID == encoding.transfer_syntax
+    slope = encoding.slope or 1.0
+    assert apply_rescale(dataset.pixel_array, dataset) == pytest.approx(PIXELS * slope)
+    assert (dataset.WindowCenter, dataset.WindowWidth) == (1000 * slope, 2000 * slope)
+    assert (dataset.pixel_array.min() < 0) == encoding.signed
+
+
+def test_inverted_pixels_and_their_window(tmp_path):
+    dataset = written(tmp_path, Encoding(inverted=True))
+    assert dataset.PhotometricInterpretation == "MONOCHROME1"
+    assert (dataset.pixel_array == MAXIMUM - PIXELS).all()
+    assert dataset.WindowCenter == MAXIMUM - 1000
+
+
+def test_several_windows_and_absent_tags(tmp_path):
+    assert list(written(tmp_path, Encoding(windows=3)).WindowCenter) == [1000, 1300, 1690]
+    dataset = written(tmp_path, Encoding(absent=("SliceLocation", "WindowCenter", "WindowWidth")))
+    assert not {"SliceLocation", "WindowCenter", "WindowWidth"} & set(dataset.dir()) and "SliceThickness" in dataset
+
+
+def test_same_arguments_same_bytes_and_unique_identifiers(tmp_path):
+    first = written(tmp_path)
+    content = (tmp_path / "9.dcm").read_bytes()
+    assert written(tmp_path).SOPInstanceUID == first.SOPInstanceUID and (tmp_path / "9.dcm").read_bytes() == content
+    assert len({first.SOPInstanceUID, first.StudyInstanceUID, first.SeriesInstanceUID, first.FrameOfReferenceUID}) == 4
+
+
+def test_table_offset_moves_the_plane():
+    moved = offset_plane(PLANE, np.array([1.0, -2, 3]))
+    assert moved.origin == pytest.approx([-111.12, -100.7, 104.3])
+    assert offset_plane(PLANE, np.zeros(3)).origin == pytest.approx(PLANE.origin)
