@@ -4,7 +4,7 @@ A PNG has to be decoded whole, even for a crop of a tenth of it, in every epoch 
 same pixels uncompressed in one file beside the PNGs: a crop reads only its own rows, the operating system shares the
 pages among workers and ranks, and no slice is decoded more than once in the life of the cache.
 
-Layout of ``volume.u8``: the 8 bytes of `MAGIC`, the number of slices n as int64, n rows of `FIELDS` int64 fields
+Layout of ``.volume``: the 8 bytes of `MAGIC`, the number of slices n as int64, n rows of `FIELDS` int64 fields
 (instance number, height, width, offset of the first pixel in the file, size and modification time in ns of the PNG
 that it came from), then the pixels, slice after slice, row by row. Slices of one series may differ in size. A PNG that
 changed, came or went makes the volume stale, and it is made again.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +30,7 @@ Pixels = NDArray[np.uint8]
 
 MAGIC: Final = b"LUMBARv1"
 FIELDS: Final = 6
-NAME: Final = "volume.u8"
+NAME: Final = ".volume"
 """File name of a volume, in the folder of the series' PNGs."""
 
 _log = logging.getLogger(__name__)
@@ -124,30 +125,19 @@ class VolumeStore:
         return volume
 
 
-def list_pngs(folder: Path) -> NDArray[np.int64]:
-    """List the PNGs of a series.
+def scan_pngs(folder: Path) -> Iterator[tuple[int, os.DirEntry[str]]]:
+    """Find the cached slices of a series: instance number and directory entry of each ``<instance number>.png``.
 
-    Parameters
-    ----------
-    folder : Path
-        Holds ``<instance number>.png``; other files are ignored.
-
-    Returns
-    -------
-    ndarray, shape (n, 3), int64
-        Instance number, file size, modification time (ns); by ascending instance number. Empty without the folder.
+    Other files are ignored; a folder that is not there has none.
     """
-    rows = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 stem, _, suffix = entry.name.partition(".")
                 if suffix == "png" and stem.isdecimal():
-                    stat = entry.stat()
-                    rows.append((int(stem), stat.st_size, stat.st_mtime_ns))
+                    yield int(stem), entry
     except (FileNotFoundError, NotADirectoryError):
-        pass
-    return np.array(sorted(rows), dtype=np.int64).reshape(-1, 3)
+        return
 
 
 def open_volume(folder: Path) -> SeriesVolume:
@@ -161,7 +151,8 @@ def open_volume(folder: Path) -> SeriesVolume:
     UserError
         If there is no PNG, or one cannot be decoded.
     """
-    pngs = list_pngs(folder)
+    stats = ((instance, entry.stat()) for instance, entry in scan_pngs(folder))
+    pngs = np.array(sorted((instance, stat.st_size, stat.st_mtime_ns) for instance, stat in stats), dtype=np.int64)
     if not len(pngs):
         raise UserError(f"{folder}: no PNG of this series; make the cache with scripts/prepare.py")
     path = folder / NAME

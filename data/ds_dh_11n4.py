@@ -1,0 +1,108 @@
+"""Sagittal z localisation: each sagittal series cropped to the lumbar spine, with the marked points on each slice."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from lumbar import boxes, tables
+from lumbar.anatomy import LEVELS, SAGITTAL_T1, SAGITTAL_T2
+from lumbar.augment import Augmentation, Mode
+from lumbar.items import ItemDataset, Row, as_tensors, batch_to_device, pad_rows
+from lumbar.labels import point_column
+from lumbar.sequences import Sequences, level_numbers, scaled_points
+from lumbar.slices import SliceIndex
+
+__all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
+
+REACH: Final = 0.7
+"""Half side of the lumbar box, in extents of the level points (published)."""
+
+KINDS: Final = 3
+"""Columns of the target: left foramen, right foramen, canal."""
+
+_log = logging.getLogger(__name__)
+
+
+class CustomDataset(ItemDataset):
+    """One item per sagittal series with predicted level points: all its slices, from the patient's right to left.
+
+    An item holds `input` (S, 1, H, W) uint8, `target` (S, 3): how many left and right foramina and canals a human
+    marked on each slice, `target_mask` (S, 3): 1 for a column with any mark in the series, `series_id` and
+    `instance_numbers` (S).
+    """
+
+    def __init__(self, df: pd.DataFrame, cfg: Any, aug: Augmentation | None, mode: Mode) -> None:
+        super().__init__(df, cfg, aug, mode)
+        slices = self.load_slices(df[df["series_description"].isin((SAGITTAL_T1, SAGITTAL_T2))])
+        self.sequences = lumbar_boxes(self.read_table(tables.SAGITTAL_XY, cfg.sag_xy_table), slices)
+        points = self.read_human_points()
+        row, kind = slices.find(points["series_id"], points["instance_number"]), point_column(points)
+        known = (row >= 0) & (kind >= 0)
+        self.counts = np.zeros((len(slices), KINDS), dtype=np.float32)
+        np.add.at(self.counts, (row[known], kind[known]), 1)
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def __getitem__(self, index: int) -> Row:
+        """Read a series."""
+        sequences = self.sequences
+        rows = sequences.slice_rows(index)
+        width, height = sequences.size[index].tolist()
+        images = sequences.read(self.store, index, rows, (height, width))  # the published crop comes at this size
+        if self.aug is not None:
+            images, _ = self.aug(images, self.rng(index))
+        target = self.counts[rows]
+        return as_tensors(
+            {
+                "input": images[:, None],
+                "target": target,
+                "target_mask": np.broadcast_to(target.any(axis=0), target.shape).astype(np.int64),
+                "series_id": sequences.series_id[index],
+                "instance_numbers": sequences.slices.instance[rows],
+            }
+        )
+
+
+def lumbar_boxes(points: pd.DataFrame, slices: SliceIndex) -> Sequences:
+    """Cut the lumbar spine out of sagittal series: a square around the mean points of all levels.
+
+    Parameters
+    ----------
+    points : DataFrame
+        `lumbar.tables.SAGITTAL_XY`. Series without a point are dropped, counted in the log.
+    slices : SliceIndex
+        The sagittal series wanted.
+    """
+    points = points[slices.series_row(points["series_id"]) >= 0]
+    xy = pd.DataFrame(scaled_points(points, slices), columns=["x", "y"])
+    mean = xy.groupby([slices.series_row(points["series_id"]), level_numbers(points)]).mean()
+    by_series = mean.groupby(level=0)
+    lowest, highest = by_series.min().to_numpy(), by_series.max().to_numpy()
+    series = by_series.min().index.to_numpy(np.int64)
+    _log.info("lumbar crops: %d of %d series have no predicted level point", len(slices.series) - len(series),
+              len(slices.series))  # fmt: skip
+    return Sequences(
+        slices=slices,
+        rounding="nearest",
+        rows=slices.right_to_left(),
+        study_id=slices.study_id[slices.first[series]],
+        series_id=slices.series[series],
+        level=np.full(len(series), len(LEVELS) // 2),
+        start=slices.first[series],
+        stop=slices.first[series + 1],
+        box=boxes.square((lowest + highest) / 2, REACH * (highest - lowest).max(axis=1)),
+        size=slices.common_size[series],
+    )
+
+
+def tr_collate_fn(rows: list[Row]) -> Row:
+    """Make a batch; series are padded to the longest, `mask` (B, S) is 1 on real slices."""
+    return pad_rows(rows, ("input", "target", "target_mask", "instance_numbers"))
+
+
+val_collate_fn = tr_collate_fn

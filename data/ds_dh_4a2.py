@@ -1,0 +1,41 @@
+"""Axial localisation: each annotated axial slice with its left and right subarticular point, all levels together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lumbar.anatomy import AXIAL_T2, SS
+from lumbar.augment import Augmentation, Mode
+from lumbar.items import batch_to_device, stack_rows
+from lumbar.labels import LEFT, RIGHT
+from lumbar.localiser_items import Floats, Ints, PointDataset
+from lumbar.slices import SliceIndex
+
+__all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
+
+
+class CustomDataset(PointDataset):
+    """One item per axial slice on which a human marked a lateral recess.
+
+    An item holds `input` (H, W) uint8, `target` (4) normalised x_left y_left x_right y_right, `target_mask` (4),
+    `series_id` and `instance_numbers`.
+    """
+
+    def __init__(self, df: pd.DataFrame, cfg: Any, aug: Augmentation | None, mode: Mode) -> None:
+        super().__init__(df, cfg, aug, mode, (AXIAL_T2,))
+
+    def annotate(self, slices: SliceIndex) -> tuple[Ints, Floats]:
+        """Take the annotated slices; several points of one side on one slice count as their mean."""
+        marked = self.read_human_points()
+        marked = marked.assign(row=slices.find(marked["series_id"], marked["instance_number"]))
+        marked = marked[(marked["part"] == SS) & (marked["row"] >= 0)]
+        sides = marked.groupby(["row", "side"])[["x", "y"]].mean()
+        rows = np.unique(marked["row"].to_numpy(np.int64))
+        points = [sides.xs(side, level="side").reindex(rows).to_numpy(np.float64) for side in (LEFT, RIGHT)]
+        return rows, np.stack(points, axis=1)
+
+
+tr_collate_fn = val_collate_fn = stack_rows
