@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADES, LEVELS, MISSING, PARTS, TARGETS
+from lumbar.anatomy import CONDITIONS, GRADES, LEVELS, MISSING, PARTS, TARGETS
+from lumbar.labels import PART_CONDITIONS, StudyGrades
 
 
 class StudyPredictions(NamedTuple):
@@ -58,9 +59,8 @@ def gather_studies(val_data: Mapping[str, Tensor], val_df: pd.DataFrame, parts: 
     target = np.full((len(study_ids), len(TARGETS)), MISSING)
     for part in parts:
         shown = rows["condition"] == PARTS.index(part)
-        blocks = [i for i, condition in enumerate(CONDITIONS) if CONDITION_PARTS[condition] == part]
-        for side, block in enumerate(blocks):
-            cells = study[shown], block * len(LEVELS) + rows["level"][shown]
+        for side, condition in enumerate(PART_CONDITIONS[part]):
+            cells = study[shown], CONDITIONS.index(condition) * len(LEVELS) + rows["level"][shown]
             np.add.at(total, cells, rows["logits"][shown, side].astype(np.float64))
             np.add.at(count, cells, 1)
             np.maximum.at(target, cells, labels[shown, side])
@@ -84,8 +84,7 @@ def fill_levels(studies: StudyPredictions) -> StudyPredictions:
 
 def with_full_labels(studies: StudyPredictions, val_df: pd.DataFrame) -> StudyPredictions:
     """Replace the targets by the studies' labels in the fold file: -100 where it has none, or no label columns."""
-    # A column that the file lacks comes out as missing, as on new studies.
-    names = val_df.drop_duplicates("study_id").set_index("study_id").reindex(studies.study_id, columns=TARGETS)
-    codes = {name: code for code, name in enumerate(GRADES)}
-    target = np.column_stack([names[column].map(codes).fillna(MISSING).astype(np.int64) for column in names])
+    known = StudyGrades(val_df)
+    target = np.full_like(studies.target, MISSING)
+    target[np.searchsorted(studies.study_id, known.study_id)] = known.grades
     return studies._replace(target=target)

@@ -76,4 +76,4 @@ def test_full_labels_of_the_fold_file():
     target = with_full_labels(one_study("....."), frame).target
     assert target[0, 0] == 2 and target[0, 24] == 0
     assert (target[0, 1:24] == -100).all()
-    assert (with_full_labels(one_study("....."), FOLDS).target == -100).all()
+    assert (with_full_labels(one_study("....."), frame[["study_id"]]).target == -100).all()
