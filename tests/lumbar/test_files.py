@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lumbar.cli import UserError
-from lumbar.files import atomic_path, read_pickle, write_text
+from lumbar.files import atomic_path, locked, read_pickle, write_text
 
 
 def test_atomic_write_makes_the_folder_and_leaves_one_file(tmp_path: Path) -> None:
@@ -50,3 +50,18 @@ def test_read_pickle_refuses_code_and_damage(content: bytes, tmp_path: Path, mon
     with pytest.raises(UserError, match=r"a\.p: not a pickle of plain values"):
         read_pickle(path)
     assert not Path("pwned").exists()
+
+
+def test_a_locked_folder_lets_one_pass_at_a_time(tmp_path: Path) -> None:
+    def busy() -> None:
+        raise RuntimeError("busy")
+
+    with locked(tmp_path, busy), pytest.raises(RuntimeError, match="busy"), locked(tmp_path, busy):
+        pass
+    with locked(tmp_path, busy):  # free again
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_where_there_are_no_locks_all_pass(tmp_path: Path) -> None:
+    with locked(tmp_path / "absent", lambda: None):
+        pass
