@@ -1,45 +1,179 @@
-"""Discs, vertebral bodies, pedicles and posterior elements."""
+"""Discs, vertebral bodies, pedicles, and the arch behind the canal."""
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
-from lumbar.phantom.canvas import Canvas
+from lumbar.phantom.canvas import Canvas, Window
+from lumbar.phantom.shapes import ellipse, ellipsoid, segment, slab
 from lumbar.phantom.spine import Table
+from lumbar.phantom.tissue import Signal
 from lumbar.phantom.vertebra import Disc, Vertebra
+
+SHELL: Final = 0.8
+"""Thickness of cortical bone with the chemical-shift and susceptibility line around it, mm."""
+
+SPINOUS_LENGTH: Final = {
+    "T8": 30, "T9": 28, "T10": 26, "T11": 24, "T12": 24, "L1": 26, "L2": 27, "L3": 28, "L4": 24, "L5": 17, "S1": 7,
+}  # fmt: skip
+"""Length of the spinous processes behind the laminae, mm."""
+
+
+def paint_bone(window: Window, distance: Table, shell: float = SHELL) -> None:
+    """Paint bone: a dark shell around grainy marrow."""
+    window.paint(distance, "cortical")
+    window.paint(distance + np.float32(shell), "marrow", 1 + np.float32(0.07) * window.texture("grain"))
 
 
 def outline(bone: Vertebra, side: Table, v: Table) -> Table:
-    """Distance from a body's outline as seen from above: an ellipse in front, boxier and hollow behind."""
+    """How far out of a body's outline points are, seen from above: 1 on it; elliptic in front, boxier behind."""
     across = np.square(side * np.float32(2 / bone.width))
-    along = np.square((v + bone.hollow_back(side).astype(np.float32) - bone.middle) * np.float32(2 / bone.depth))
-    back = np.sqrt(across * across + along * along)
-    radius = np.sqrt(np.where(v > bone.middle, back, across + along))
-    return (radius - 1) * np.float32(0.5 * bone.depth)
+    along = (v - np.float32(bone.middle)) + bone.hollow_back(side).astype(np.float32)
+    back = along > 0
+    along *= np.float32(2 / bone.depth)
+    along *= along
+    across = np.where(back, across * across, across)
+    return np.where(back, np.sqrt(np.sqrt(across + along * along)), np.sqrt(across + along))
+
+
+def mix(canvas: Canvas, first: str, second: str, share: float) -> Signal:
+    """Signal of a mixture: `share` of the second tissue."""
+    return (1 - np.float32(share)) * canvas.signals[first] + np.float32(share) * canvas.signals[second]
 
 
 def paint_disc(canvas: Canvas, upper: Vertebra, lower: Vertebra, disc: Disc) -> None:
-    """Paint a disc; the bodies' ends are painted over it."""
-    reach = 0.5 * disc.height + 5
+    """Paint a disc: dark outer ring, paler inner ring, nucleus with its cleft. The bodies are painted over its ends."""
+    reach = 0.5 * disc.height + 6
     half = 0.5 * lower.width + 3
-    window = canvas.window((disc.s - reach, disc.s + reach), (-half, half), (-lower.depth - 4, 6))
+    window = canvas.window((disc.s - reach, disc.s + reach), (-half, half), (-lower.depth - 4, 7))
     if window is None:
         return
-    rim = outline(lower, window.side, window.v - np.float32(disc.bulge) * (window.v > lower.middle))
-    inside = np.maximum(rim, np.abs(window.s - disc.s) - reach)
-    window.paint(inside, "annulus")
-    window.paint(np.maximum(rim + 6, np.abs(window.s - disc.s) - 0.35 * disc.height), "nucleus")
+    v = window.v + np.float32(0.5)  # sits in front of the posterior longitudinal ligament
+    v = v - np.float32(disc.bulge + 0.5) * np.exp(np.square(window.u) * np.float32(-1 / 144)) * (v > lower.middle)
+    radius = outline(lower, window.side, v)
+    height = window.s - np.float32(disc.s)
+    height -= np.float32(0.5) * (lower.half_height(window.v) - upper.half_height(window.v)).astype(np.float32)
+    height = np.abs(height)
+    rim = np.maximum((radius - np.float32(1.02)) * np.float32(0.5 * lower.depth), height - np.float32(reach))
+    window.paint(rim, "ligament")
+    window.paint(rim + 2, "annulus", 1 + np.float32(0.06) * window.texture("grain"))
+    flat = 0.5 * disc.height + 0.8
+    core = ellipsoid(window.u, window.v - np.float32(lower.middle + 1.5), height, (
+        0.33 * lower.width, 0.36 * lower.depth, flat))  # fmt: skip
+    share = np.clip(core * np.float32(-0.8) + np.float32(0.3), 0, 1)
+    cleft = np.clip(1.3 - height / np.float32(0.7), 0, 1) * np.float32(0.35 * (disc.height > 5))
+    window.blend(share, mix(canvas, "nucleus", "nucleus_dry", disc.dryness), 1 - cleft)
 
 
 def paint_body(canvas: Canvas, bone: Vertebra) -> None:
-    """Paint a vertebral body: cortical shell and marrow."""
+    """Paint a vertebral body: waisted sides, hollow end-plates, cortical shell, marrow, the basivertebral vein."""
     half = 0.5 * bone.width + 2
-    reach = 0.5 * bone.height + 3
+    reach = 0.5 * bone.height + 4
     window = canvas.window((bone.s - reach, bone.s + reach), (-half, half), (-bone.depth - 2, 3))
     if window is None:
         return
-    rim = outline(bone, window.side, window.v)
-    ends = np.abs(window.s - bone.s) - bone.half_height(window.v).astype(np.float32)
-    shell = np.maximum(rim, ends)
-    window.paint(shell, "cortical")
-    window.paint(shell + 0.9, "marrow", 1 + 0.05 * window.texture("grain"))
+    height = window.s - np.float32(bone.s)
+    radius = outline(bone, window.side, window.v)
+    from_end = np.clip(1 - np.square(height * np.float32(2 / bone.height)), 0, 1)
+    rim = (radius - 1 + np.float32(bone.waist) * from_end) * np.float32(0.5 * bone.depth)
+    hollow = np.float32(bone.hollow) * np.clip(1 - radius * radius, 0, 1)
+    ends = np.abs(height) - bone.half_height(window.v).astype(np.float32) + hollow
+    corner = np.clip(rim + 2, 0, None), np.clip(ends + 2, 0, None)  # rims are rounded by 2 mm
+    shell = np.where((rim > -2) & (ends > -2), np.hypot(*corner) - 2, np.maximum(rim, ends))
+    paint_bone(window, shell)
+    if not bone.sacral:
+        vein = ellipsoid(window.u, window.v - np.float32(-1), height, (4.5, 7.0, 1.3))
+        window.blend(window.cover(np.maximum(vein, shell)) * np.float32(0.6), "vein")
+
+
+def paint_arch(canvas: Canvas, bone: Vertebra, arm: float) -> None:
+    """Paint pedicles, articular and transverse processes, lamina and spinous process of a vertebra.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        Where.
+    bone : Vertebra
+        Which; not one of the sacrum's below S1.
+    arm : float
+        Distance between this vertebra and the next, mm: the articular processes span it.
+    """
+    reach = bone.pedicle_u + 32
+    window = canvas.window((bone.pedicle_s - arm, bone.pedicle_s + 0.6 * arm), (-reach, reach), (-7, 56))
+    if window is None:
+        return
+    height = window.s - np.float32(bone.pedicle_s)
+    side, v = window.side, window.v
+    pedicle = ellipse(side - np.float32(bone.pedicle_u), height, 0.5 * bone.pedicle_width, 0.5 * bone.pedicle_height)
+    bony = np.maximum(pedicle, slab(v, -6, 15))
+    if not bone.sacral:
+        wing = segment(side, v, (bone.pedicle_u + 2, 12), (bone.pedicle_u + 26, 15))
+        bony = np.minimum(bony, ellipse(wing, height, 2.8, 4.5))
+        bony = np.minimum(bony, lower_process(bone, window, arm))
+        lamina_v = np.float32(23.5) - np.float32(5.0 / bone.pedicle_u) * side - np.float32(0.28) * (height + 12)
+        lamina = np.maximum(slab(v - lamina_v, -2.7, 2.7), slab(height, -0.58 * arm, -0.12 * arm))
+        bony = np.minimum(bony, np.maximum(lamina, side - np.float32(bone.pedicle_u)))
+    bony = np.minimum(bony, upper_process(bone, window, arm))
+    paint_bone(window, np.minimum(bony, _spinous(bone, window, arm)))
+
+
+def upper_process(bone: Vertebra, window: Window, arm: float) -> Table:
+    """Distance from the superior articular processes: behind the foramen, in front of the joint."""
+    height = window.s - np.float32(bone.pedicle_s)
+    axis = segment(height, window.v, (1.0, 13.5), (0.42 * arm, 14.8))
+    return ellipse(axis, window.side - np.float32(bone.pedicle_u + 2.0), 4.2, 5.5)
+
+
+def lower_process(bone: Vertebra, window: Window, arm: float) -> Table:
+    """Distance from the inferior articular processes with the pars above them: behind the joint."""
+    height = window.s - np.float32(bone.pedicle_s)
+    axis = segment(height, window.v, (-1.0, 15.5), (-0.66 * arm, 22.5))
+    return ellipse(axis, window.side - np.float32(bone.pedicle_u - 2.5), 3.8, 5.0)
+
+
+def _spinous(bone: Vertebra, window: Window, arm: float) -> Table:
+    """Distance from the spinous process: a thin plate, thicker and drooping at its tip."""
+    length = SPINOUS_LENGTH.get(bone.label, 4)
+    along = (window.v - 22) * np.float32(1 / length)
+    droop = 0.9 if bone.label.startswith("T") and bone.label != "T12" else 0.22
+    height = window.s - np.float32(bone.pedicle_s - 0.33 * arm) + np.float32(droop) * (window.v - 22)
+    tall = np.float32(0.15 * arm) + np.float32(0.07 * arm) * np.clip(along, 0, 1)
+    plate = np.maximum(np.abs(height) - tall, window.side - (2.2 + 1.6 * np.clip(along, 0, 1)))
+    return np.maximum(plate, slab(window.v, 20, 22 + length))
+
+
+def paint_joint(canvas: Canvas, upper: Vertebra, lower: Vertebra, disc: Disc, arm: float) -> None:
+    """Paint the joint line between two articular processes, both sides: cartilage with a film of fluid."""
+    reach = upper.pedicle_u + 12
+    window = canvas.window((disc.s - 14, disc.s + 14), (-reach, reach), (8, 30))
+    if window is None:
+        return
+    front, back = upper_process(lower, window, arm), lower_process(upper, window, arm)
+    between = np.abs(front - back) * np.float32(0.5)
+    line = np.maximum(np.maximum(front, back) - np.float32(1.8), between - np.float32(0.7))
+    window.paint(line - np.float32(0.6), "cortical")
+    window.paint(line, mix(canvas, "cartilage", "joint_fluid", 0.35))
+
+
+def paint_sacral_wings(canvas: Canvas, bones: tuple[Vertebra, ...]) -> None:
+    """Paint what is lateral of and behind the sacral bodies, and the iliac bones beside it."""
+    first, second = (next(bone for bone in bones if bone.label == label) for label in ("S1", "S2"))
+    low, high = first.s - 75, first.s + 22
+    window = canvas.window((low, high), (-85, 85), (-45, 30))
+    if window is None:
+        return
+    height, side, v = window.s - np.float32(first.s), window.side, window.v
+    slope = np.float32(0.18) * (side - 25)
+    wing = np.maximum(slab(v + slope, -20, 12), slab(side, 8, 50))
+    wing = np.maximum(wing, np.maximum(height - 8 + np.float32(0.25) * (side - 15), -height - 70 + side))
+    paint_bone(window, wing)
+    hip = np.maximum(slab(side - np.float32(0.35) * (v + 5), 53, 66), slab(v, -38, 26))
+    paint_bone(window, np.maximum(hip, height - 20), 1.2)
+    roof = slab(v + np.float32(0.12) * side - np.float32(0.1) * (height + 10), 12.5, 17)
+    paint_bone(window, np.maximum(np.maximum(roof, side - 22), slab(height, -70, 6)))
+    for bone in (first, second):
+        hole = ellipse(side - 18, window.s - np.float32(bone.s - 0.55 * bone.height), 4.5, 5.0)
+        window.paint(np.maximum(hole, slab(v, -22, 14)), "fat")
+        window.paint(np.maximum(hole + 2.4, slab(v, -25, 6)), "ganglion")

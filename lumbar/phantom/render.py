@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lumbar.geometry import SlicePlane
-from lumbar.phantom.bones import paint_body, paint_disc
+from lumbar.phantom.bones import paint_arch, paint_body, paint_disc, paint_joint, paint_sacral_wings
+from lumbar.phantom.canal import paint_canal, paint_foramina, paint_recesses, paint_sac
 from lumbar.phantom.canvas import Canvas
 from lumbar.phantom.patient import Patient
 from lumbar.phantom.scanner import acquire, sample_scanner
+from lumbar.phantom.trunk import paint_trunk
 from lumbar.phantom.tissue import Contrast, check_contrast, signals
 
 SUB_PLANES = 3
@@ -19,22 +21,25 @@ SUB_PLANES = 3
 
 
 def _paint(canvas: Canvas) -> None:
-    """Paint all of the anatomy, from the back to the front of what covers what."""
-    everything = canvas.everywhere()
-    build = canvas.patient.build
-    _, y, _ = everything.xyz()
-    everything.paint(np.maximum(build.front_y - y, everything.v - 60 - build.back_fat), "fat")
-    everything.paint(np.maximum(15 - everything.v, everything.v - 58), "muscle")
-    for upper, lower, disc in zip(canvas.patient.vertebrae, canvas.patient.vertebrae[1:], canvas.patient.discs):
+    """Paint all of the anatomy; what covers something else comes after it."""
+    bones, discs = canvas.patient.vertebrae, canvas.patient.discs
+    lumbar = [at for at, bone in enumerate(bones) if not bone.sacral]
+    paint_trunk(canvas)
+    paint_sacral_wings(canvas, bones)
+    paint_foramina(canvas)
+    for at in lumbar[::-1]:
+        paint_arch(canvas, bones[at], bones[at].pedicle_s - bones[at + 1].pedicle_s)
+    first_sacral = lumbar[-1] + 1
+    paint_arch(canvas, bones[first_sacral], bones[first_sacral - 1].pedicle_s - bones[first_sacral].pedicle_s)
+    for at in lumbar:
+        paint_joint(canvas, bones[at], bones[at + 1], discs[at], bones[at].pedicle_s - bones[at + 1].pedicle_s)
+    paint_canal(canvas)
+    for upper, lower, disc in zip(bones, bones[1:], discs, strict=False):
         paint_disc(canvas, upper, lower, disc)
-    for bone in canvas.patient.vertebrae:
+    for bone in bones:
         paint_body(canvas, bone)
-    sac = canvas.patient.sac
-    window = canvas.window((-150, 250), (-20, 20), (-2, 25))
-    if window is not None:
-        width, depth = window.at(sac["half_width"]), window.at(sac["half_depth"])
-        radius = np.hypot(window.u / width, (window.v - window.at(sac["middle"])) / depth)
-        window.paint((radius - 1) * depth, "csf")
+    paint_recesses(canvas)
+    paint_sac(canvas)
 
 
 def render_series(
@@ -95,5 +100,5 @@ def _slices(
     for plane in planes:
         canvas = Canvas(patient, plane, shape, offsets, tissues)
         _paint(canvas)
-        depth = 60 + patient.build.back_fat - canvas.v[SUB_PLANES // 2]
+        depth = 55 + patient.build.back_fat - canvas.v[SUB_PLANES // 2]
         yield acquire(canvas.picture.mean(axis=1), depth, scanner, level, rng)
