@@ -1,0 +1,1 @@
+"""What happens when a config is run: items in order, the training loop, checkpoints, several ranks, records."""
