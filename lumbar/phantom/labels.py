@@ -6,8 +6,9 @@ posterior-top corner, in the pixels of the slice, as the preparation scripts com
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -47,7 +48,7 @@ UNMARKED_SHARE: Final = 0.03
 """Share of graded targets whose mark is missing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Study:
     """One study of the phantom: the patient, and the series as planned.
 
@@ -68,44 +69,58 @@ class Study:
     series: tuple[SeriesPlan, ...]
     table_offset: Vector
 
+    @property
+    def sagittal(self) -> list[SeriesPlan]:
+        """The sagittal series."""
+        return [series for series in self.series if series.kind != AXIAL_T2]
 
-def outline(patient: Patient, vertebra: str, plane: SlicePlane) -> Vector | None:
-    """Find the corners of a vertebral body in a sagittal slice that may be oblique.
+    @cached_property
+    def outlines(self) -> dict[int, list[dict[str, Vector]]]:
+        """Outlines per sagittal series and slice; series that share their planes share the work."""
+        planes = {id(planned.plane): planned.plane for series in self.sagittal for planned in series.slices}
+        found = dict(zip(planes, outline(self.patient, list(planes.values())), strict=True))
+        return {series.series_id: [found[id(each.plane)] for each in series.slices] for series in self.sagittal}
+
+
+def outline(patient: Patient, planes: Sequence[SlicePlane]) -> list[dict[str, Vector]]:
+    """Find the corners of the vertebral bodies in sagittal slices that may be oblique.
 
     Parameters
     ----------
     patient : Patient
         The patient.
-    vertebra : str
-        One of `lumbar.anatomy.VERTEBRAE`.
-    plane : SlicePlane
-        The slice.
+    planes : sequence of SlicePlane
+        The slices.
 
     Returns
     -------
-    ndarray, shape (4, 2), or None
-        Pixels: posterior-top, posterior-bottom, anterior-bottom, anterior-top; None where the slice misses the body.
+    list of dict
+        Per slice: by vertebra (one of `lumbar.anatomy.VERTEBRAE`), where the slice meets its body, an array of shape
+        (4, 2) in pixels: posterior-top, posterior-bottom, anterior-bottom, anterior-top.
     """
-    # Start in the body's middle, then go to where the slice lies at the height and depth of the body.
-    level = LEVELS[min(max(VERTEBRAE.index(vertebra) - 2, 0), len(LEVELS) - 1)]
-    corners = patient.vertebra_corners(vertebra, float(level_centre(patient, level)[0]))
-    for _ in range(2):
-        if corners is None:
-            return None
-        centre = corners.mean(axis=0)
-        corners = patient.vertebra_corners(vertebra, float(centre[0] - plane.distance(centre) / plane.normal[0]))
-    return None if corners is None else plane.to_pixels(corners)
+    found: list[dict[str, Vector]] = [{} for _ in planes]
+    for vertebra, level in zip(VERTEBRAE, (LEVELS[0], LEVELS[0], *LEVELS, LEVELS[-1], LEVELS[-1]), strict=True):
+        x = float(level_centre(patient, level)[0])
+        middle = patient.vertebra_corners(vertebra, x)
+        if middle is None:
+            continue
+        for plane, outlines in zip(planes, found, strict=True):
+            # The slice's x at the height and depth of the body.
+            corners = patient.vertebra_corners(
+                vertebra, float(x - plane.distance(middle.mean(axis=0)) / plane.normal[0])
+            )
+            if corners is not None:
+                outlines[vertebra] = plane.to_pixels(corners)
+    return found
 
 
-def level_points(patient: Patient, plane: SlicePlane) -> dict[str, Vector]:
+def level_points(outlines: Mapping[str, Vector]) -> dict[str, Vector]:
     """Compute the level points (x, y in pixels) of the levels whose two vertebrae a sagittal slice meets."""
-    outlines = {name: outline(patient, name, plane) for name in VERTEBRAE[2:8]}  # L1 to S1
-    points = {}
-    for level, upper, lower in zip(LEVELS, VERTEBRAE[2:7], VERTEBRAE[3:8], strict=True):
-        above, below = outlines[upper], outlines[lower]
-        if above is not None and below is not None:
-            points[level] = UPPER_SHARE * above[1] + (1 - UPPER_SHARE) * below[0]
-    return points
+    return {
+        level: UPPER_SHARE * outlines[upper][1] + (1 - UPPER_SHARE) * outlines[lower][0]
+        for level, upper, lower in zip(LEVELS, VERTEBRAE[2:7], VERTEBRAE[3:8], strict=True)
+        if upper in outlines and lower in outlines
+    }
 
 
 def centres(patient: Patient, level: str) -> dict[str, Vector]:
@@ -126,11 +141,10 @@ def truth_rows(study: Study) -> Iterator[dict[str, Any]]:
     level point in the mid-line; the other centres on the slice of each series that is nearest to them.
     """
     for series in study.series:
-        if series.kind != AXIAL_T2:
-            for planned in series.slices:
-                for level, xy in level_points(study.patient, planned.plane).items():
-                    if planned.contains(xy):
-                        yield _truth(study, series, planned, level, "level", xy, planned.plane.to_patient(xy))
+        for planned, outlines in zip(series.slices, study.outlines.get(series.series_id, ()), strict=False):
+            for level, xy in level_points(outlines).items():
+                if planned.contains(xy):
+                    yield _truth(study, series, planned, level, "level", xy, planned.plane.to_patient(xy))
         for level in LEVELS:
             points = centres(study.patient, level)
             if series.kind == AXIAL_T2:

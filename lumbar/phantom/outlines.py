@@ -15,8 +15,7 @@ import numpy as np
 
 from lumbar.anatomy import VERTEBRAE
 from lumbar.files import write_bytes
-from lumbar.phantom.labels import outline
-from lumbar.phantom.patient import Patient
+from lumbar.phantom.labels import Study
 from lumbar.phantom.plan import SeriesPlan
 from lumbar.tables import VERTEBRA_OUTLINES
 
@@ -44,15 +43,15 @@ def draw_faults(count: int, rng: np.random.Generator) -> list[Fault]:
     return [faults[i] for i in rng.permutation(count)]
 
 
-def detect(patient: Patient, series: SeriesPlan, shift: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+def detect(study: Study, series: SeriesPlan, shift: int, rng: np.random.Generator) -> list[dict[str, Any]]:
     """Outline the vertebrae of a sagittal series.
 
     Parameters
     ----------
-    patient : Patient
-        The patient.
+    study : Study
+        The study.
     series : SeriesPlan
-        A sagittal series.
+        One of its sagittal series.
     shift : int
         0, or -1 / +1 to name every vertebra one too high / too low.
     rng : Generator
@@ -70,8 +69,8 @@ def detect(patient: Patient, series: SeriesPlan, shift: int, rng: np.random.Gene
         missed = rng.random() < NOT_FOUND.get(vertebra, 0.0)
         drift, trimmed = rng.normal(0, BODY_NOISE_MM, 2), rng.integers(0, 2, 2)
         slice_nos, polys = [], []
-        for index, planned in enumerate(series.slices):
-            corners = outline(patient, vertebra, planned.plane)
+        for index, (planned, outlines) in enumerate(zip(series.slices, study.outlines[series.series_id], strict=True)):
+            corners = outlines.get(vertebra)
             error = drift + rng.normal(0, CORNER_NOISE_MM, (4, 2))
             if corners is None or not all(planned.contains(corner) for corner in corners):
                 continue

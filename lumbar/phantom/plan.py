@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -85,9 +86,16 @@ class SeriesPlan:
 
     def nearest(self, point: ArrayLike) -> tuple[int, float]:
         """Find the slice nearest to a point (mm): its index and its distance in mm."""
-        distances = [abs(float(each.plane.distance(point))) for each in self.slices]
+        origins, normals = self._planes
+        distances = np.abs(((np.asarray(point) - origins) * normals).sum(axis=-1))
         index = int(np.argmin(distances))
-        return index, distances[index]
+        return index, float(distances[index])
+
+    @cached_property
+    def _planes(self) -> tuple[Vector, Vector]:
+        """Origins and normals of the slices, each of shape (slices, 3)."""
+        planes = [each.plane for each in self.slices]
+        return np.array([plane.origin for plane in planes]), np.array([plane.normal for plane in planes])
 
     def find(self, point: ArrayLike) -> PlannedSlice | None:
         """Find the slice nearest to a point (mm), or None if the point lies outside the series' field."""

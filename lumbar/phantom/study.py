@@ -181,8 +181,7 @@ def _write_series(
 
 
 def _write_outlines(task: Task, study: Study) -> None:
-    sagittal = [each for each in study.series if each.kind != AXIAL_T2]
-    for i, series in enumerate(sagittal):
+    for i, series in enumerate(study.sagittal):
         fault = task.faults[i] if i < len(task.faults) else 0
         if fault is not None:
-            write_outlines(task.out, series.series_id, detect(study.patient, series, fault, task.rng(5, i)))
+            write_outlines(task.out, series.series_id, detect(study, series, fault, task.rng(5, i)))

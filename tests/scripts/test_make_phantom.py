@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts/make_phantom.py"
+OPTIONS = ("--studies", 1, "--test-studies", 1, "--seed", 1, "--irregular", 0.5)
 
 
 def command(*arguments):
@@ -17,10 +18,7 @@ def command(*arguments):
 def made(tmp_path_factory):
     """The same tiny phantom made by one worker and by two."""
     folders = [tmp_path_factory.mktemp("phantom") / f"workers{n}" for n in (1, 2)]
-    runs = [
-        command("--out", folder, "--studies", 2, "--test-studies", 1, "--seed", 1, "--irregular", 0.7, "--workers", n)
-        for n, folder in enumerate(folders, 1)
-    ]
+    runs = [command("--out", folder, *OPTIONS, "--workers", n) for n, folder in enumerate(folders, 1)]
     return folders, runs
 
 
@@ -28,7 +26,7 @@ def test_same_bytes_whatever_the_number_of_workers(made):
     folders, runs = made
     assert [run.returncode for run in runs] == [0, 0], runs[0].stderr + runs[1].stderr
     names = [sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file()) for folder in folders]
-    assert names[0] == names[1] and len(names[0]) > 100
+    assert names[0] == names[1] and len(names[0]) > 80
     _matching, different, unreadable = filecmp.cmpfiles(*folders, names[0], shallow=False)
     assert (different, unreadable) == ([], [])
 
@@ -37,21 +35,21 @@ def test_summary_counts_what_lies_there(made):
     (folder, _), (run, _) = made
     slices = len(list(folder.glob("*_images/*/*/*.dcm")))
     line = run.stdout.strip()
-    assert "\n" not in line and f"{slices} slices" in line and "3 studies (2 train, 1 test, 2 irregular)" in line
-    assert len(pd.read_csv(folder / "train.csv")) == 2
+    assert "\n" not in line and f"{slices} slices" in line and "2 studies (1 train, 1 test, 1 irregular)" in line
+    assert len(pd.read_csv(folder / "train.csv")) == 1
 
 
 def test_second_run_finds_all_there(made):
     (folder, _), _ = made
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.dcm")}
-    run = command("--out", folder, "--studies", 2, "--test-studies", 1, "--seed", 1, "--irregular", 0.7, "--workers", 1)
+    run = command("--out", folder, *OPTIONS, "--workers", 1)
     assert run.returncode == 0 and "already there" in run.stdout
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.dcm")}
 
 
 def test_other_options_into_the_same_folder_are_refused_in_one_line(made):
     (folder, _), _ = made
-    run = command("--out", folder, "--studies", 2, "--seed", 2)
+    run = command("--out", folder, "--studies", 1, "--seed", 2)
     assert run.returncode == 2 and run.stderr.startswith("error: ") and run.stderr.count("\n") == 1
     assert str(folder) in run.stderr and "--force" in run.stderr
 

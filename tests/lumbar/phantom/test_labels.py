@@ -29,27 +29,26 @@ def study(straight_patient):
 
 
 def test_outline_of_a_straight_slice_is_the_projected_box(straight_patient, study):
-    corners = outline(straight_patient, "L3", study.series[0].slices[7].plane)
-    assert corners == pytest.approx(np.array([(150, 138), (150, 162), (120, 162), (120, 138)]))
-    assert outline(straight_patient, "L3", study.series[0].slices[0].plane) is None  # x = -30, beside the body
+    beside, middle = outline(straight_patient, [study.series[0].slices[i].plane for i in (0, 7)])
+    assert middle["L3"] == pytest.approx(np.array([(150, 138), (150, 162), (120, 162), (120, 138)]))
+    assert beside == {}  # x = -30
 
 
 def test_outline_of_an_oblique_slice_lies_where_the_slice_meets_the_body(straight_patient):
     row_dir, normal = np.array([0.2, 1, 0]) / np.hypot(0.2, 1), np.array([-1, 0.2, 0]) / np.hypot(0.2, 1)
     plane = SlicePlane(10 * normal - 100 * row_dir, row_dir, np.array([0.0, 0, -1]), 1.0, 1.0)
-    middle = plane.to_patient(outline(straight_patient, "L3", plane).mean(axis=0))
-    assert middle[1:] == pytest.approx([-15, 0], abs=0.7) and abs(plane.distance(middle)) < 1e-9
-    # The body reaches to x = -22; this slice passes it at x = -24 in front of the spine and at x = -18 behind.
-    assert outline(straight_patient, "L3", plane) is not None
+    (found,) = outline(straight_patient, [plane])
+    middle = plane.to_patient(found["L3"].mean(axis=0))
+    assert middle == pytest.approx([-10 * np.hypot(0.2, 1) - 3, -15, 0], abs=0.01)
 
 
-def test_level_point_is_seven_tenths_of_the_upper_corner_and_three_of_the_lower(study, straight_patient):
-    plane = study.series[0].slices[7].plane
-    points = level_points(straight_patient, plane)
+def test_level_point_is_seven_tenths_of_the_upper_corner_and_three_of_the_lower(study):
+    outlines = study.outlines[11][7]
+    points = level_points(outlines)
     assert list(points) == list(LEVELS)
     for level, upper, lower in (("l1_l2", "L1", "L2"), ("l5_s1", "L5", "S1")):
-        above, below = outline(straight_patient, upper, plane), outline(straight_patient, lower, plane)
-        assert points[level] == pytest.approx(0.7 * above[1] + 0.3 * below[0])
+        assert points[level] == pytest.approx(0.7 * outlines[upper][1] + 0.3 * outlines[lower][0])
+    assert list(level_points({name: outlines[name] for name in ("L1", "L2", "L4")})) == ["l1_l2"]
 
 
 def test_truth_projects_onto_the_centres(study, straight_patient):
