@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from lumbar import boxes, tables
-from lumbar.anatomy import LEVELS, SAGITTAL_T1, SAGITTAL_T2
+from lumbar import tables
+from lumbar.anatomy import SAGITTAL_T1, SAGITTAL_T2
 from lumbar.augment import Augmentation, Mode
 from lumbar.items import ItemDataset, Row, as_tensors, batch_to_device, pad_rows
 from lumbar.labels import point_column
-from lumbar.sequences import Sequences, level_numbers, scaled_points
-from lumbar.slices import SliceIndex
+from lumbar.sagittal_crops import lumbar_sequences
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
 
-REACH: Final = 0.7
-"""Half side of the lumbar box, in extents of the level points (published)."""
-
 KINDS: Final = 3
 """Columns of the target: left foramen, right foramen, canal."""
-
-_log = logging.getLogger(__name__)
 
 
 class CustomDataset(ItemDataset):
@@ -38,7 +31,7 @@ class CustomDataset(ItemDataset):
     def __init__(self, df: pd.DataFrame, cfg: Any, aug: Augmentation | None, mode: Mode) -> None:
         super().__init__(df, cfg, aug, mode)
         slices = self.load_slices(df[df["series_description"].isin((SAGITTAL_T1, SAGITTAL_T2))])
-        self.sequences = lumbar_boxes(self.read_table(tables.SAGITTAL_XY, cfg.sag_xy_table), slices)
+        self.sequences = lumbar_sequences(self.read_table(tables.SAGITTAL_XY, cfg.sag_xy_table), slices)
         points = self.read_human_points()
         row, kind = slices.find(points["series_id"], points["instance_number"]), point_column(points)
         known = (row >= 0) & (kind >= 0)
@@ -66,38 +59,6 @@ class CustomDataset(ItemDataset):
                 "instance_numbers": sequences.slices.instance[rows],
             }
         )
-
-
-def lumbar_boxes(points: pd.DataFrame, slices: SliceIndex) -> Sequences:
-    """Cut the lumbar spine out of sagittal series: a square around the mean points of all levels.
-
-    Parameters
-    ----------
-    points : DataFrame
-        `lumbar.tables.SAGITTAL_XY`. Series without a point are dropped, counted in the log.
-    slices : SliceIndex
-        The sagittal series wanted.
-    """
-    points = points[slices.series_row(points["series_id"]) >= 0]
-    xy = pd.DataFrame(scaled_points(points, slices), columns=["x", "y"])
-    mean = xy.groupby([slices.series_row(points["series_id"]), level_numbers(points)]).mean()
-    by_series = mean.groupby(level=0)
-    lowest, highest = by_series.min().to_numpy(), by_series.max().to_numpy()
-    series = by_series.min().index.to_numpy(np.int64)
-    _log.info("lumbar crops: %d of %d series have no predicted level point", len(slices.series) - len(series),
-              len(slices.series))  # fmt: skip
-    return Sequences(
-        slices=slices,
-        rounding="nearest",
-        rows=slices.right_to_left(),
-        study_id=slices.study_id[slices.first[series]],
-        series_id=slices.series[series],
-        level=np.full(len(series), len(LEVELS) // 2),
-        start=slices.first[series],
-        stop=slices.first[series + 1],
-        box=boxes.square((lowest + highest) / 2, REACH * (highest - lowest).max(axis=1)),
-        size=slices.common_size[series],
-    )
 
 
 def tr_collate_fn(rows: list[Row]) -> Row:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from lumbar import tables
 from lumbar.anatomy import GRADE_WEIGHTS, MISSING, NFN, PARTS, SCS, SERIES_TYPES, SS
 from lumbar.augment import Augmentation, Mode, input_size
+from lumbar.axial_crops import axial_sequences
 from lumbar.boxes import relative_position
 from lumbar.items import ItemDataset, Row, as_tensors, pad_rows
 from lumbar.labels import StudyGrades
-from lumbar.sequences import Sequences, axial_sequences, sagittal_sequences
+from lumbar.sagittal_crops import sagittal_sequences
+from lumbar.sequences import Sequences
 
 Ints = NDArray[np.int64]
 
