@@ -88,6 +88,11 @@ class SliceIndex:
         row = np.searchsorted(self._keys, wanted).clip(max=len(self) - 1)
         return np.where((series_row >= 0) & (self._keys[row] == wanted), row, -1).astype(np.int64)
 
+    def rows_of(self, series_id: int) -> Ints:
+        """Rows of one series' slices; none if it has none."""
+        row = int(self.series_row(series_id))
+        return np.arange(self.first[row], self.first[row + 1]) if row >= 0 else np.zeros(0, dtype=np.int64)
+
     def between(self, series_id: ArrayLike, lowest: ArrayLike, highest: ArrayLike) -> tuple[Ints, Ints]:
         """First row, and row behind the last, of the slices from one instance number to another of known series."""
         base = self.series_row(series_id) * _STRIDE

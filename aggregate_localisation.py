@@ -1,0 +1,47 @@
+"""Put the xy localisers' outputs of all folds into two tables of predicted points.
+
+python aggregate_localisation.py
+
+Reads   weights/cfg_dh_05b5_loc_test2/fold<k>/val_data_seed<s>.pth, weights/cfg_dh_14p2_locsag_test/...
+Writes  datamount/axial_xy/cfg_dh_05b5_loc_test2.csv.gz, datamount/sag_xy/test__cfg_dh_14p2_locsag_test.csv.gz
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from lumbar import aggregation
+from lumbar.cli import run
+from lumbar.tables import AXIAL_XY, META, SAGITTAL_XY, read_table, write_table
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; exit status 0 or a `UserError`."""
+    parser = aggregation.make_parser(__doc__ or "")
+    parser.add_argument(
+        "--mask-objective",
+        choices=("bce", "batch_softmax"),
+        help="what the sagittal localiser's logits_mask is: bce becomes a probability, batch_softmax is passed on "
+        "(default: what the run's config snapshot says; batch_softmax without one)",
+    )
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    chosen = options.folds, options.seed, options.allow_missing
+    axial = aggregation.find_outputs(options.weights, aggregation.AXIAL_CONFIG, *chosen)
+    sagittal = aggregation.find_outputs(options.weights, aggregation.SAGITTAL_CONFIG, *chosen)
+    objective = aggregation.check_mask_objective(sagittal, options.mask_objective)
+    meta = read_table(options.data, META)
+    for table, frame in (
+        (AXIAL_XY, aggregation.axial_points(axial)),
+        (SAGITTAL_XY, aggregation.sagittal_points(sagittal, meta, objective)),
+    ):
+        path = write_table(frame, options.data, table)
+        slices = len(frame.drop_duplicates(aggregation.SLICE))
+        print(f"{path}: {len(frame)} rows, {slices} slices of {frame['series_id'].nunique()} series")
+    print(f"logits_mask: {'passed on' if objective == aggregation.RAW_LOGITS else 'probabilities'} ({objective})")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,223 @@
+"""From the localisers' outputs, fold by fold, to the tables of predicted points and slices."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from lumbar import cli
+from lumbar.anatomy import LEVELS
+from lumbar.cli import UserError
+from lumbar.engine import checkpoint
+from lumbar.engine.records import SNAPSHOT
+from lumbar.tables import AXIAL_XY, SAGITTAL_SLICES, SAGITTAL_XY
+
+_log = logging.getLogger(__name__)
+
+AXIAL_CONFIG: Final = "cfg_dh_05b5_loc_test2"
+SAGITTAL_CONFIG: Final = "cfg_dh_14p2_locsag_test"
+Z_CONFIG: Final = "cfg_dh_14s10a_locsag"
+"""Whose outputs become which table; the tables carry these names too."""
+
+RAW_LOGITS: Final = "batch_softmax"
+"""`mask_objective` under which `logits_mask` is passed on as it is: the published one (its logits have no fixed zero,
+so they are no probabilities). Under any other the table holds probabilities."""
+
+SLICE: Final = ["series_id", "instance_number"]
+
+
+@dataclass(frozen=True)
+class FoldOutput:
+    """What one fold's network said about its held-out patients.
+
+    Parameters
+    ----------
+    path : Path
+        The file, ``<weights>/<config>/fold<k>/val_data_seed<s>.pth``.
+    """
+
+    path: Path
+
+    def rows(self, columns: Sequence[str]) -> pd.DataFrame:
+        """Read the predictions: `SLICE`, then one column per entry of `logits`, then `logits_mask` if there is one.
+
+        Raises
+        ------
+        UserError
+            If the file is damaged or does not hold that many logits per slice.
+        """
+        content = checkpoint.load(self.path)
+        try:
+            rows = pd.DataFrame({name: content[name].numpy() for name in SLICE})
+            rows[list(columns)] = content["logits"].float().numpy()
+        except (KeyError, AttributeError, ValueError) as error:
+            raise UserError(
+                f"{self.path}: is not a localiser's output of {len(columns)} numbers per slice ({error})"
+            ) from error
+        if "logits_mask" in content:
+            rows["logits_mask"] = content["logits_mask"].float().reshape(-1).numpy()
+        return rows
+
+    @property
+    def mask_objective(self) -> str | None:
+        """`mask_objective` of the run, from the config snapshot beside the file; None without one."""
+        seed = checkpoint.seed_of(self.path)
+        try:
+            return json.loads((self.path.parent / SNAPSHOT.format(seed=seed)).read_text())["config"]["mask_objective"]
+        except (OSError, ValueError, KeyError):
+            return None
+
+
+def find_outputs(
+    weights: Path, config: str, folds: Sequence[int], seed: int | None, allow_missing: bool
+) -> list[FoldOutput]:
+    """Choose the output of each fold, and log which file it is.
+
+    Parameters
+    ----------
+    weights : Path
+        The folder of all configs' outputs.
+    config : str
+        Which config.
+    folds : sequence of int
+        Which folds.
+    seed : int or None
+        Take this seed's; None: the newest, if there are several.
+    allow_missing : bool
+        Go on without the folds that have none.
+
+    Raises
+    ------
+    UserError
+        If a fold has none (names all of them), unless that is allowed; if there is none at all.
+    """
+    outputs, missing = [], []
+    for fold in folds:
+        found = sorted(
+            (weights / config / f"fold{fold}").glob(checkpoint.VAL_DATA.format(seed="*" if seed is None else seed)),
+            key=lambda path: (path.stat().st_mtime_ns, path.name),
+        )
+        if not found:
+            missing.append(fold)
+            continue
+        others = f", the newest of {len(found)}; --seed chooses another" if len(found) > 1 else ""
+        _log.info("fold %d: %s%s", fold, found[-1], others)
+        outputs.append(FoldOutput(found[-1]))
+    if missing and not (allow_missing and outputs):
+        what = "no output" if seed is None else f"no output of seed {seed}"
+        raise UserError(
+            f"{weights / config}: {what} of fold {', '.join(map(str, missing))}; run the config on it (train.py, or "
+            "infer_model1.sh for an inference config), or go on without it with --allow-missing"
+        )
+    return outputs
+
+
+def check_mask_objective(outputs: Sequence[FoldOutput], chosen: str | None) -> str:
+    """Find out what the sagittal localiser's `logits_mask` means.
+
+    Parameters
+    ----------
+    outputs : sequence of FoldOutput
+        Of the sagittal localiser.
+    chosen : str or None
+        The user's word, which stands above the snapshots.
+
+    Returns
+    -------
+    str
+        The `mask_objective`; without a word or a snapshot it is `RAW_LOGITS`, since then a published network ran.
+
+    Raises
+    ------
+    UserError
+        If the folds were trained with different objectives, whose numbers have nothing in common.
+    """
+    if chosen is not None:
+        return chosen
+    by_path = {output.path: output.mask_objective or RAW_LOGITS for output in outputs}
+    if len(set(by_path.values())) > 1:
+        listed = "; ".join(f"{path}: {objective}" for path, objective in by_path.items())
+        raise UserError(f"the folds differ in mask_objective ({listed}); infer them with one, or say --mask-objective")
+    return next(iter(by_path.values()))
+
+
+def join_folds(outputs: Sequence[FoldOutput], columns: Sequence[str]) -> pd.DataFrame:
+    """Put the folds' predictions together: one row per slice, sorted; a slice in several folds gets their mean.
+
+    Slices with a prediction that is not finite are left out, and counted in the log.
+    """
+    rows = pd.concat([output.rows(columns) for output in outputs], ignore_index=True)
+    finite = np.isfinite(rows.to_numpy(np.float64)).all(axis=1)
+    if not finite.all():
+        _log.warning("%d of %d predictions are not finite and are left out", (~finite).sum(), len(rows))
+    return rows[finite].groupby(SLICE, as_index=False).mean()
+
+
+def axial_points(outputs: Sequence[FoldOutput]) -> pd.DataFrame:
+    """Make the table `AXIAL_XY`: normalised left and right point of each axial slice."""
+    return join_folds(outputs, AXIAL_XY.columns[2:])
+
+
+def slice_scores(outputs: Sequence[FoldOutput]) -> pd.DataFrame:
+    """Make the table `SAGITTAL_SLICES`: predicted numbers of foramina and canals on each sagittal slice."""
+    return join_folds(outputs, SAGITTAL_SLICES.columns[2:])
+
+
+def sagittal_points(outputs: Sequence[FoldOutput], meta: pd.DataFrame, mask_objective: str) -> pd.DataFrame:
+    """Make the table `SAGITTAL_XY`: five level points per sagittal slice, in its pixels.
+
+    Parameters
+    ----------
+    outputs : sequence of FoldOutput
+        Of the sagittal localiser.
+    meta : DataFrame
+        `lumbar.tables.META`, for the slices' study and size.
+    mask_objective : str
+        Whether `logits_mask` is passed on (`RAW_LOGITS`) or becomes a probability.
+
+    Raises
+    ------
+    UserError
+        If the metadata knows none of the slices.
+    """
+    joined = join_folds(outputs, [f"{axis}{number}" for number in range(len(LEVELS)) for axis in "xy"])
+    if "logits_mask" not in joined:
+        raise UserError(f"{outputs[0].path}: has no logits_mask; it is not the output of a sagittal localiser")
+    known = joined.merge(meta[[*SLICE, "study_id", "img_w", "img_h"]], on=SLICE)
+    if len(known) < len(joined):
+        _log.warning("the metadata lacks %d of %d slices; they are left out", len(joined) - len(known), len(joined))
+    if known.empty:
+        raise UserError(f"{outputs[0].path}: none of its slices is in the metadata; it belongs to other data")
+    if mask_objective != RAW_LOGITS:
+        known["logits_mask"] = (1 / (1 + np.exp(-known["logits_mask"].astype(np.float64)))).astype(np.float32)
+    per_level = [
+        known.assign(
+            level=level,
+            x=np.rint(known[f"x{number}"] * known["img_w"]).astype(np.int64),
+            y=np.rint(known[f"y{number}"] * known["img_h"]).astype(np.int64),
+        )[list(SAGITTAL_XY.columns)]
+        for number, level in enumerate(LEVELS)
+    ]
+    return pd.concat(per_level).sort_values([*SLICE, "level"], ignore_index=True)
+
+
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """Make the parser of the aggregation commands."""
+    parser = cli.parser(description, workers=False)
+    parser.add_argument(
+        "--weights", type=Path, default=Path("weights"), metavar="DIR", help="outputs' folder (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--folds", type=int, nargs="+", default=[0, 1, 2, 3], metavar="K", help="folds (default: 0 1 2 3)"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="outputs of this seed (default: the newest of each fold)")
+    parser.add_argument("--allow-missing", action="store_true", help="go on without the folds that have no output")
+    return parser
