@@ -38,9 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     gpus = parse_gpus(options.gpu)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("lumbar").setLevel(logging.INFO)
-    from lumbar.engine import trainer  # PyTorch takes seconds to import: mistakes in the command show before
+    from lumbar.engine.run import (
+        run as run_config,
+    )  # PyTorch takes seconds to import: mistakes in the command show before
 
-    return trainer.run(cfg, gpus)
+    return run_config(cfg, gpus)
 
 
 def make_parser() -> argparse.ArgumentParser:

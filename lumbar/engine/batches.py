@@ -8,7 +8,8 @@ ranks see the very batches of one.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 
 from lumbar.cli import UserError, cores
 from lumbar.engine.ranks import Ranks
@@ -109,6 +111,16 @@ def make_loader(
         pin_memory=ranks.device.type == "cuda",
         worker_init_fn=_start_worker,
         generator=torch.Generator().manual_seed(cfg.seed),  # its own: iterating leaves the global state alone
+    )
+
+
+def progress_bar(
+    batches: Iterable[Any], title: str, ranks: Ranks, total: int | None = None, initial: int = 0
+) -> tqdm[Any]:
+    """Show on rank 0 how a pass proceeds: live in a terminal, twice a minute in a log file."""
+    interval = 0.1 if sys.stderr.isatty() else 30
+    return tqdm(
+        batches, title, total, leave=False, unit="batch", initial=initial, mininterval=interval, disable=not ranks.main
     )
 
 

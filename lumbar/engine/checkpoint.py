@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import random
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,15 +70,19 @@ def newest_seed(folder: Path) -> int:
     return seed_of(newest(folder, -1)) if any(folder.glob(NAME.format(seed="*"))) else -1
 
 
-def load_weights(model: nn.Module, path: Path, strict: bool, left_out: tuple[str, ...]) -> list[str]:
+def fit_weights(
+    model: nn.Module, content: Mapping[str, Any], path: Path, strict: bool = True, left_out: tuple[str, ...] = ()
+) -> list[str]:
     """Load weights into a network.
 
     Parameters
     ----------
     model : Module
         Network.
-    path : Path
+    content : mapping
         A checkpoint ``{"model": state_dict}``, or a bare state dict.
+    path : Path
+        Where it comes from, for messages.
     strict : bool
         Whether every name must match, but for those left out.
     left_out : tuple of str
@@ -93,27 +98,25 @@ def load_weights(model: nn.Module, path: Path, strict: bool, left_out: tuple[str
     UserError
         If names or shapes do not match; says which.
     """
-    content = load(path)
+    remedy = "use the config that it was trained with, or leave entries out with --pop_weights"
     # Names as the bare network has them, whatever wrapped it when it was saved.
     weights = {
         name.removeprefix("module.").removeprefix("_orig_mod."): tensor
         for name, tensor in content.get("model", content).items()
     }
-    weights = {name: tensor for name, tensor in weights.items() if not name.startswith(left_out or ("\0",))}
+    weights = {name: tensor for name, tensor in weights.items() if not name.startswith(left_out)}
     own = model.state_dict()
     for name in sorted(own.keys() & weights.keys()):
         if own[name].shape != weights[name].shape:
-            raise UserError(
-                f"{path}: {name} has shape {tuple(weights[name].shape)}, the network's has {tuple(own[name].shape)}; "
-                "use the config that it was trained with, or leave it out with --pop_weights"
-            )
+            shapes = f"{tuple(weights[name].shape)}, the network's has {tuple(own[name].shape)}"
+            raise UserError(f"{path}: {name} has shape {shapes}; {remedy}")
     missing = [name for name in own if name not in weights]
-    unexpected = sorted(weights.keys() - own.keys())
-    unexplained = [name for name in missing if not name.startswith(left_out or ("\0",))]
-    if strict and (unexplained or unexpected):
+    lacking = [name for name in missing if not name.startswith(left_out)]
+    besides = sorted(weights.keys() - own.keys())
+    if strict and (lacking or besides):
         raise UserError(
-            f"{path}: does not fit the network: lacks {_some(unexplained)}; has besides {_some(unexpected)}; "
-            "use the config that it was trained with, --pop_weights, or --strict False"
+            f"{path}: does not fit the network: lacks {_some(lacking)}, has besides {_some(besides)}; {remedy}, or "
+            "take what fits with --strict False"
         )
     model.load_state_dict(weights, strict=False)
     return missing

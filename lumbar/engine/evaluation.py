@@ -16,16 +16,19 @@ Batch = Mapping[str, Tensor]
 
 
 class Means:
-    """Running means of losses, each batch weighted by its number of labels.
+    """Running means of losses, each batch weighted by its number of labels; and counts of events.
 
     Parameters
     ----------
     sums : mapping, optional
         Of an earlier part of the same epoch: per loss the weighted sum and the weight.
+    counts : mapping, optional
+        How often something happened; equal on all ranks.
     """
 
-    def __init__(self, sums: Mapping[str, list[float]] | None = None) -> None:
-        self.sums: dict[str, list[float]] = {name: list(pair) for name, pair in (sums or {}).items()}
+    def __init__(self, sums: Mapping[str, list[float]] | None = None, counts: Mapping[str, int] | None = None) -> None:
+        self.sums = {name: list(pair) for name, pair in (sums or {}).items()}
+        self.counts = dict(counts or {})
 
     def add(self, values: Mapping[str, float], weight: float) -> None:
         """Add a batch; losses that are undefined in it (not finite) are left out."""
@@ -37,7 +40,7 @@ class Means:
 
     def merged(self, ranks: Ranks) -> Means:
         """Combine those of all ranks, on rank 0."""
-        result = Means()
+        result = Means(counts=self.counts)
         for sums in ranks.gather(self.sums):
             for name, (total, weight) in sums.items():
                 result.add({name: total / weight}, weight)

@@ -72,11 +72,10 @@ def settle(cfg: Any) -> Any:
             "them), or let infer_model1.sh do so fold by fold",
             status=2,
         )
-    changes: dict[str, Any] = {}
     if cfg.debug:
-        changes |= {"name": f"{cfg.name}_debug", "epochs": 1}
-        cfg = dataclasses.replace(cfg, **changes)
-    seed = cfg.seed
+        cfg = dataclasses.replace(cfg, name=f"{cfg.name}_debug", epochs=1)
+    seed: int = cfg.seed
+    changes: dict[str, Any] = {}
     if cfg.pretrained_weights is not None:
         weights = Path(cfg.pretrained_weights.replace("{fold}", str(cfg.fold)))
         weights = checkpoint.newest(weights, cfg.seed) if weights.is_dir() else weights
@@ -87,7 +86,8 @@ def settle(cfg: Any) -> Any:
             seed = checkpoint.seed_of(weights)
     if seed < 0 and cfg.resume_training:
         seed = checkpoint.newest_seed(output_folder(cfg))
-    return dataclasses.replace(cfg, **changes, seed=seed if seed >= 0 else secrets.randbelow(2**31))
+    changes["seed"] = seed if seed >= 0 else secrets.randbelow(2**31)
+    return dataclasses.replace(cfg, **changes)
 
 
 def split_patients(cfg: Any) -> tuple[pd.DataFrame, pd.DataFrame]:

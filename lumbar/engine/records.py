@@ -26,6 +26,8 @@ from lumbar.files import write_text
 HISTORY: Final = "history_seed{seed}.csv"
 SNAPSHOT: Final = "config_seed{seed}.json"
 EVENTS: Final = "tensorboard_seed{seed}"
+FREE: Final = {"resume_training", "num_workers", "data_dir", "weights_dir", "neptune_project", "neptune_mode"}
+"""Keys that may change when a run is resumed without changing its result."""
 LIBRARIES: Final = ("torch", "timm", "numpy", "pandas", "opencv-python-headless", "albumentations")
 
 _log = logging.getLogger(__name__)
@@ -162,7 +164,7 @@ def changed_keys(cfg: Any, folder: Path) -> list[str]:
     except (OSError, ValueError, KeyError):
         return []
     now = json.loads(json.dumps(dataclasses.asdict(cfg)))
-    return sorted(name for name in now if now[name] != before.get(name))
+    return sorted(name for name in now.keys() - FREE if now[name] != before.get(name))
 
 
 def git_commit() -> str | None:

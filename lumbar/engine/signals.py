@@ -21,7 +21,7 @@ class Stopped(Exception):
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
-        self.status = 128 + (number or signal.SIGTERM)  # 0 where another rank got the signal first
+        self.status = 128 + number
 
 
 class StopRequest:
@@ -37,12 +37,16 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._note)
+                self._before[number] = signal.signal(number, self._note) or signal.SIG_DFL
         return self
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def join(self) -> None:
+        """Stop too, because another rank was asked to."""
+        self.number = self.number or signal.SIGTERM
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.number = number

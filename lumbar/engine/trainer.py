@@ -7,55 +7,23 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pandas as pd
 import torch
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lumbar.cli import UserError
 from lumbar.engine import checkpoint, experiment, optimisation, records
-from lumbar.engine.batches import make_loader, training_batches, validation_batches, worker_errors
+from lumbar.engine.batches import make_loader, progress_bar, training_batches, validation_batches
 from lumbar.engine.evaluation import Means, evaluate, read_losses
-from lumbar.engine.ranks import Ranks, start
+from lumbar.engine.ranks import Ranks
 from lumbar.engine.signals import Stopped, StopRequest
 
+NOTHING_YET: Final = {"skipped": 0, "nonfinite": 0}
+"""Steps without a label, and steps with a non-finite loss."""
+
 _log = logging.getLogger(__name__)
-
-
-def run(cfg: Any, gpus: list[int] | None = None) -> int:
-    """Train, validate or infer one config on one fold.
-
-    Parameters
-    ----------
-    cfg : config
-        Of `lumbar.config.load_config`.
-    gpus : list of int, optional
-        GPUs to use; empty for the CPU; None takes what there is.
-
-    Returns
-    -------
-    int
-        Exit status: 0, or 128 + signal when it was asked to stop.
-    """
-    with start(gpus) as ranks, StopRequest() as stop, logging_redirect_tqdm(), worker_errors():
-        if not ranks.main:
-            logging.getLogger("lumbar").setLevel(logging.WARNING)
-        cfg = ranks.broadcast(experiment.settle(cfg) if ranks.main else cfg)
-        trainer = Trainer(cfg, experiment.find_modules(cfg), ranks, stop)
-        try:
-            if cfg.train:
-                trainer.train()
-            else:
-                trainer.record()
-            _log.info("%s", trainer.summary())
-        except Stopped as stopped:
-            _log.info("%s", stopped)
-            return stopped.status
-        finally:
-            trainer.close()
-    return 0
 
 
 class Trainer:
@@ -78,6 +46,7 @@ class Trainer:
         self.started = time.monotonic()
         self.folder = experiment.output_folder(cfg)
         self.path = self.folder / checkpoint.NAME.format(seed=cfg.seed)
+        self.val_data = self.folder / checkpoint.VAL_DATA.format(seed=cfg.seed)
         _log.info("%s, fold %d, seed %d, %d x %s", cfg.name, cfg.fold, cfg.seed, ranks.world, ranks.device)
 
         training, held_out = experiment.split_patients(cfg)
@@ -91,7 +60,8 @@ class Trainer:
         checkpoint.seed_everything(cfg.seed)  # the same initial weights on every rank
         self.model = modules.model.Net(cfg)
         if cfg.pretrained_weights is not None:
-            new = checkpoint.load_weights(self.model, cfg.pretrained_weights, cfg.strict, cfg.pop_weights)
+            path = Path(cfg.pretrained_weights)
+            new = checkpoint.fit_weights(self.model, checkpoint.load(path), path, cfg.strict, cfg.pop_weights)
             _log.info("weights from %s%s", cfg.pretrained_weights, f", but for {len(new)} entries" if new else "")
         if cfg.sync_batchnorm and ranks.device.type == "cuda":
             self.model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
@@ -102,7 +72,7 @@ class Trainer:
 
         # The place in the run, and what was measured since the last row of the history.
         self.epoch, self.batch, self.step = 0, 0, 0  # whole epochs; batches and optimiser steps of this rank
-        self.means, self.skipped, self.nonfinite = Means(), 0, 0
+        self.measured = Means(counts=NOTHING_YET)
         self.scores: dict[str, float] = {}
         if cfg.train:
             self.prepare_training()
@@ -150,9 +120,7 @@ class Trainer:
         batches = training_batches(cfg, dataset, self.epoch, ranks.world)[self.batch * ranks.world :]
         loader = make_loader(cfg, dataset, batches, self.modules.data.tr_collate_fn, ranks)
         title = f"epoch {self.epoch + 1}/{cfg.epochs}"
-        bar = tqdm(
-            loader, title, self.batches_per_epoch, False, unit="batch", initial=self.batch, disable=not ranks.main
-        )
+        bar = progress_bar(loader, title, ranks, total=self.batches_per_epoch, initial=self.batch)
         labels, finite = 0.0, True  # of the batches that make up one optimiser step
         self.net.train()
         for batch in bar:
@@ -164,7 +132,7 @@ class Trainer:
                     output = self.net(batch)
                 self.scaler.scale(output["loss"] / cfg.grad_accumulation).backward()
             losses, n_valid = read_losses(output)
-            self.means.add(losses, n_valid)
+            self.measured.add(losses, n_valid)
             labels += n_valid
             if not math.isfinite(losses["loss"]):
                 finite = False
@@ -176,12 +144,12 @@ class Trainer:
                 labelled, spoilt, stopped = ranks.any(labels > 0, not finite, bool(self.stop))
                 self.update(labelled, spoilt)
                 labels, finite = 0.0, True
-                bar.set_postfix(loss=f"{losses['loss']:.4g}", lr=f"{self.lr:.2g}")
-                if stopped and self.batch < self.batches_per_epoch:
+                bar.set_postfix(loss=f"{losses['loss']:.4g}", lr=f"{self.lr:.2g}", refresh=False)
+                validates = cfg.eval_steps > 0 and self.step % cfg.eval_steps == 0
+                if (stopped or validates) and self.batch < self.batches_per_epoch:
                     self.save()
-                    self.stop_here()
-                if cfg.eval_steps and self.step % cfg.eval_steps == 0 and self.batch < self.batches_per_epoch:
-                    self.save()
+                    if stopped:
+                        self.stop_here()
                     self.record()
                     self.net.train()
 
@@ -190,7 +158,7 @@ class Trainer:
         cfg = self.cfg
         if spoilt:
             self.guard.restore()
-            self.nonfinite += 1
+            self.measured.counts["nonfinite"] += 1
             self.bad_in_a_row += 1
             if self.bad_in_a_row >= cfg.nonfinite_limit:
                 raise UserError(
@@ -198,7 +166,7 @@ class Trainer:
                     f"{self.step + 1} of {self.total_steps}; lower --lr, or set --mixed_precision off"
                 )
         elif not labelled:
-            self.skipped += 1
+            self.measured.counts["skipped"] += 1
         else:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.lr
@@ -229,11 +197,10 @@ class Trainer:
         row: dict[str, float] = {"epoch": self.epoch, "step": self.step, "lr": self.lr}
         if self.cfg.train:
             row["epoch"] = round(self.epoch + self.batch / self.batches_per_epoch, 4)
-            row |= self.means.merged(self.ranks).values("train")
-            row |= {"skipped": self.skipped, "nonfinite": self.nonfinite}
+            row |= self.measured.merged(self.ranks).values("train") | self.measured.counts
         for split, (dataset, patients) in self.val_sets.items():
             row |= self.validate(split, dataset, patients)
-        self.means, self.skipped, self.nonfinite = Means(), 0, 0
+        self.measured = Means(counts=NOTHING_YET)
         if self.ranks.main:
             row["seconds"] = round(time.monotonic() - self.started, 1)
             self.history.add(row)
@@ -247,7 +214,7 @@ class Trainer:
         ranks.share_buffers(self.model)
         batches = validation_batches(cfg, dataset)
         loader = make_loader(cfg, dataset, batches, modules.data.val_collate_fn, ranks)
-        bar = tqdm(loader, split, leave=False, unit="batch", disable=not ranks.main)
+        bar = progress_bar(loader, split, ranks)
         self.model.eval()
         with optimisation.out_of_memory("batch_size_val", cfg.batch_size_val or cfg.batch_size):
             val_data, losses = evaluate(
@@ -256,7 +223,7 @@ class Trainer:
         if not ranks.main:
             return {}
         if split == "val":
-            checkpoint.save(self.folder / checkpoint.VAL_DATA.format(seed=cfg.seed), val_data)
+            checkpoint.save(self.val_data, val_data)
         results = modules.postprocess.post_process_pipeline(cfg, val_data, patients)
         scores = modules.metric.calc_metric(cfg, results, patients, split)
         return {**losses.values(split), **{f"{split}_{name}": float(value) for name, value in scores.items()}}
@@ -273,7 +240,7 @@ class Trainer:
     def save(self) -> None:
         """Write all that a later run needs to go on as if this one had not stopped."""
         random_states = self.ranks.gather(checkpoint.random_states())
-        means = self.means.merged(self.ranks)
+        measured = self.measured.merged(self.ranks)
         if self.ranks.main:
             content = {
                 "model": self.model.state_dict(),
@@ -283,7 +250,7 @@ class Trainer:
                 "epoch": self.epoch,
                 "batch": self.batch,
                 "random": random_states,  # the items' order and augmentation follow from seed, epoch and index
-                "measured": {"means": means.sums, "skipped": self.skipped, "nonfinite": self.nonfinite},
+                "measured": {"sums": measured.sums, "counts": measured.counts},
             }
             checkpoint.save(self.path, content)
 
@@ -294,21 +261,18 @@ class Trainer:
         if state is None:
             _log.info("no %s yet: training starts at the beginning", self.path)
             return
-        self.model.load_state_dict(state["model"])
+        checkpoint.fit_weights(self.model, state, self.path)
         if "optimizer" not in state:
             self.epoch, self.step = self.cfg.epochs, self.total_steps
             _log.info("%s: training is complete", self.path)
             return
-        changed = [name for name in records.changed_keys(self.cfg, self.folder) if name != "resume_training"]
+        changed = records.changed_keys(self.cfg, self.folder)
         if changed and self.ranks.main:
             _log.warning("config keys that differ from the run that is resumed: %s", ", ".join(changed))
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.epoch, self.batch, self.step = state["epoch"], state["batch"], state["scheduler"]["step"]
-        if self.ranks.main:
-            measured = state["measured"]
-            self.means = Means(measured["means"])
-            self.skipped, self.nonfinite = measured["skipped"], measured["nonfinite"]
+        self.measured = Means(state["measured"]["sums"] if self.ranks.main else None, state["measured"]["counts"])
         if self.ranks.rank < len(state["random"]):
             checkpoint.restore_random_states(state["random"][self.ranks.rank])
         self.guard.keep()
@@ -316,6 +280,7 @@ class Trainer:
 
     def stop_here(self) -> None:
         """Leave the run."""
+        self.stop.join()
         raise Stopped(
             self.stop.number,
             f"stopped by a signal after epoch {self.epoch}, batch {self.batch}; {self.path} is saved: "
@@ -330,6 +295,6 @@ class Trainer:
     def summary(self) -> str:
         """Say in one line what was done."""
         cfg, minutes = self.cfg, (time.monotonic() - self.started) / 60
-        done = f"{self.epoch} epochs, {self.step} steps, {self.path}" if cfg.train else f"{cfg.pretrained_weights}"
+        done = f"{self.epoch} epochs, {self.step} steps, {self.path}" if cfg.train else f"{self.val_data}"
         score = f"; score {self.scores['val_score']:.6g}" if "val_score" in self.scores else ""
         return f"{cfg.name}, fold {cfg.fold}, seed {cfg.seed}: {done}{score}; {minutes:.1f} min"

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Out-of-fold inference: each fold's own patients with the network that has not seen them, on all GPUs.
+set -u
+usage() {
+  cat <<'EOF'
+usage: ./infer_model1.sh <inference config> <trained config> [--folds "0 1 2 3"] [--gpus "0 1"] [--seed N]
+                         [--allow-missing] [--weights_dir DIR] [--key value ...]
+
+  ./infer_model1.sh cfg_dh_05b5_loc_test2 cfg_dh_05b5_loc
+
+For each fold: the trained config's newest checkpoint (or that of --seed) into
+train.py -C <inference config> --fold k --pretrained_weights <checkpoint>. --gpus: default all; '' or cpu is the CPU.
+A fold without a checkpoint is an error, and with --allow-missing left out. Other keys go to train.py.
+EOF
+}
+for word in "$@"; do case $word in -h | --help) usage; exit 0 ;; esac; done
+if [ $# -lt 2 ] || [[ $1 == -* || $2 == -* ]]; then usage >&2; exit 2; fi
+inference=$1 trained=$2
+shift 2
+folds="0 1 2 3" seed=-1 weights=weights allow_missing= passed_on=()
+if gpus=$(nvidia-smi --query-gpu=index --format=csv,noheader 2> /dev/null); then gpus=${gpus//$'\n'/ }; else gpus=cpu; fi
+while [ $# -gt 0 ]; do
+  case $1 in
+    --allow-missing) allow_missing=1; shift; continue ;;
+    -D | --*=*) passed_on+=("$1"); shift; continue ;;
+  esac
+  [ $# -ge 2 ] || { echo "error: option $1: its value is missing" >&2; exit 2; }
+  case $1 in
+    --folds) folds=${2//,/ } ;;
+    --gpus) gpus=$2 ;;
+    --seed) seed=$2 ;;
+    --weights_dir) weights=$2 ;;
+    *) passed_on+=("$1" "$2") ;;
+  esac
+  shift 2
+done
+
+found=() missing=()
+pattern="checkpoint_last_seed$([ "$seed" = -1 ] && echo '*' || echo "$seed").pth"
+for fold in $folds; do
+  checkpoint=$(ls -t "$weights/$trained/fold$fold"/$pattern 2> /dev/null | head -n 1)
+  if [ -n "$checkpoint" ]; then found+=("$fold"); echo "fold $fold: $checkpoint"; else missing+=("$fold"); fi
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ -z "$allow_missing" ] || [ ${#found[@]} -eq 0 ]; then
+    echo "error: no $weights/$trained/fold<k>/$pattern for fold(s) ${missing[*]}: train them (train_parallel.sh)," \
+      "choose others with --folds, or leave them out with --allow-missing" >&2
+    exit 1
+  fi
+  echo "left out, having no checkpoint: fold(s) ${missing[*]}"
+fi
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+exec "$here/train_parallel.sh" "${found[*]}" "$gpus" -C "$inference" --weights_dir "$weights" --seed "$seed" \
+  --pretrained_weights "$weights/$trained/fold{fold}" ${passed_on[@]+"${passed_on[@]}"}

@@ -1,0 +1,50 @@
+"""One run from its first line to its exit status: processes, signals, messages, and what is done in between."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from lumbar.engine.batches import worker_errors
+from lumbar.engine.experiment import find_modules, settle
+from lumbar.engine.ranks import start
+from lumbar.engine.signals import Stopped, StopRequest
+from lumbar.engine.trainer import Trainer
+
+_log = logging.getLogger(__name__)
+
+
+def run(cfg: Any, gpus: list[int] | None = None) -> int:
+    """Train, validate or infer one config on one fold.
+
+    Parameters
+    ----------
+    cfg : config
+        Of `lumbar.config.load_config`.
+    gpus : list of int, optional
+        GPUs to use; empty for the CPU; None takes what there is.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 128 + signal when it was asked to stop.
+    """
+    with start(gpus) as ranks, StopRequest() as stop, logging_redirect_tqdm(), worker_errors():
+        if not ranks.main:
+            logging.getLogger("lumbar").setLevel(logging.WARNING)
+        cfg = ranks.broadcast(settle(cfg) if ranks.main else cfg)
+        trainer = Trainer(cfg, find_modules(cfg), ranks, stop)
+        try:
+            if cfg.train:
+                trainer.train()
+            else:
+                trainer.record()
+            _log.info("%s", trainer.summary())
+        except Stopped as stopped:
+            _log.info("%s", stopped)
+            return stopped.status
+        finally:
+            trainer.close()
+    return 0
