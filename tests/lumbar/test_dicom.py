@@ -69,6 +69,11 @@ def test_a_malformed_tag_is_nan(write_dicom: WriteDicom, path: Path, keyword: st
     assert math.isnan(read_tags(write_dicom(path, RAMP, **{keyword: value}))[keyword])
 
 
+@pytest.mark.parametrize("frames", [None, 1, "", 0])
+def test_one_frame_may_be_said_in_several_ways(write_dicom: WriteDicom, path: Path, frames: object) -> None:
+    assert read_tags(write_dicom(path, RAMP, NumberOfFrames=frames))["img_h"] == 6
+
+
 def test_a_number_that_is_none_is_nan(write_dicom: WriteDicom, path: Path) -> None:
     write_dicom(path, RAMP, SliceLocation="1234.5")
     path.write_bytes(path.read_bytes().replace(b"1234.5", b"12x4.5"))
@@ -132,6 +137,12 @@ def test_windows(
 def test_compressed_pixels(write_dicom: WriteDicom, path: Path, syntax: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 4096, (64, 48), dtype=np.uint16)
     assert np.array_equal(read_slice(write_dicom(path, pixels, syntax)).pixels, pixels)
+
+
+@pytest.mark.parametrize("kind", ["", "_implicit", "_bigendian", "_padded", "_RLE", "_jp2klossless"])
+def test_pixels_are_those_of_pydicom(kind: str) -> None:
+    path = Path(pydicom.data.__file__).parent / "test_files" / f"MR_small{kind}.dcm"
+    assert np.array_equal(read_slice(path).stored, pydicom.dcmread(path).pixel_array)
 
 
 def test_jpeg_ls_pixels(path: Path) -> None:
@@ -206,8 +217,9 @@ def test_files_that_are_no_dicom(path: Path, content: bytes, reason: str) -> Non
         ({"NumberOfFrames": 2, "Rows": 3}, r"multi-frame image \(2 frames\)"),
         ({"PixelData": None}, "no pixel data"),
         ({"Rows": None}, "Rows"),
-        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "colour image"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour image"),
+        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "not a greyscale image"),
+        ({"SamplesPerPixel": 3, "PixelData": bytes(300)}, "more than one sample"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "not a greyscale image"),
         ({"Rows": 600}, "less than expected"),
     ],
 )
