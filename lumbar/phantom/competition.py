@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +22,7 @@ import pandas as pd
 from lumbar import tables
 from lumbar.anatomy import CONDITIONS, GRADES, LEVELS, MISSING, TARGETS
 from lumbar.cli import UserError
-from lumbar.files import write_text
+from lumbar.files import TEMPORARY, locked, write_text
 from lumbar.parallel import ordered_map
 from lumbar.phantom.grades import sample_grades
 from lumbar.phantom.irregular import deal
@@ -102,10 +104,11 @@ def make_competition(out: Path, options: Options, workers: int = 1, force: bool 
         If the folder holds a real download or another phantom, and not `force`.
     """
     start = time.perf_counter()
-    _claim(out, options, force)
     tasks = deal_tasks(out, options)
-    results = list(ordered_map(make_study, tasks, workers, "phantom", unit="study"))
-    _write_tables(out, tasks, results)
+    with _writable(out), locked(out, lambda: print(f"{out}: another run is at work on it; waiting", file=sys.stderr)):
+        _claim(out, options, force)
+        results = list(ordered_map(make_study, tasks, workers, "phantom", unit="study"))
+        _write_tables(out, tasks, results)
     return Summary(
         studies=len(tasks),
         irregular=sum(task.oddity is not None for task in tasks),
@@ -116,23 +119,32 @@ def make_competition(out: Path, options: Options, workers: int = 1, force: bool 
     )
 
 
+@contextmanager
+def _writable(out: Path) -> Iterator[None]:
+    """Make the folder; a disk that is full or closed to us is one line."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written to ({error}); make room, or choose another --out") from error
+
+
 def _claim(out: Path, options: Options, force: bool) -> None:
-    """Mark the folder as this phantom's, unless it holds something else."""
+    """Mark the folder as this phantom's, unless it holds something else; clear what a killed run left behind."""
     marker, content = out / MARKER, json.dumps(asdict(options), indent=1) + "\n"
     held = [out / name for name in OWN_PATHS if (out / name).exists()]
     same = marker.is_file() and marker.read_text(encoding="utf-8") == content
     if held and not same and not force:
         what = "another phantom" if marker.exists() else f"a competition that is no phantom ({held[0].name})"
         raise UserError(f"{out}: holds {what}; choose another --out, or let --force delete it", status=2)
-    try:
-        for path in held if force else []:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        write_text(marker, content)
-    except OSError as error:
-        raise UserError(f"{out}: no folder that can be written to ({error}); choose another --out", status=2) from error
+    for path in held if force else []:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    for leftover in [*out.glob(f".*{TEMPORARY}"), *(file for path in held for file in path.rglob(f".*{TEMPORARY}"))]:
+        leftover.unlink()
+    write_text(marker, content)
 
 
 def deal_tasks(out: Path, options: Options) -> list[Task]:

@@ -67,7 +67,7 @@ def detect(study: Study, series: SeriesPlan, shift: int, rng: np.random.Generato
     found = []
     for position, vertebra in reversed(list(enumerate(VERTEBRAE))):
         missed = rng.random() < NOT_FOUND.get(vertebra, 0.0)
-        drift, trimmed = rng.normal(0, BODY_NOISE_MM, 2), rng.integers(0, 2, 2)
+        drift, trimmed = rng.normal(0, BODY_NOISE_MM, 2), rng.integers(0, 4, 2) // 3  # at times an end slice is missed
         slice_nos, polys = [], []
         for index, (planned, outlines) in enumerate(zip(series.slices, study.outlines[series.series_id], strict=True)):
             corners = outlines.get(vertebra)

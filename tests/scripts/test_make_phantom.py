@@ -75,7 +75,7 @@ def test_bad_arguments(tmp_path, arguments, message):
 def test_out_that_is_a_file_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     run = command("--out", tmp_path / "file", "--studies", 1)
-    assert run.returncode == 2 and run.stderr.count("\n") == 1 and str(tmp_path / "file") in run.stderr
+    assert run.returncode == 1 and run.stderr.count("\n") == 1 and str(tmp_path / "file") in run.stderr
 
 
 def test_help():

@@ -190,6 +190,8 @@ def test_interrupted_run_goes_on(tmp_path):
     series_slices = len(list(victim.parent.iterdir()))
     victim.unlink()
     (second / "train.csv").unlink()
+    for folder in (second, victim.parent):  # as a kill -9 leaves them
+        (folder / ".7.dcm.0123abcd.part").write_bytes(b"half")
     again = make_competition(second, options)
     assert again.rendered == series_slices and again.slices == whole.slices
     assert same(first, second)
