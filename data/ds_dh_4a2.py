@@ -10,8 +10,7 @@ import pandas as pd
 from lumbar.anatomy import AXIAL_T2, SS
 from lumbar.augment import Augmentation, Mode
 from lumbar.items import batch_to_device, stack_rows
-from lumbar.labels import LEFT, RIGHT
-from lumbar.localiser_items import Floats, Ints, PointDataset
+from lumbar.localiser_items import COORDINATES, Floats, Ints, PointDataset
 from lumbar.slices import SliceIndex
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
@@ -30,12 +29,14 @@ class CustomDataset(PointDataset):
     def annotate(self, slices: SliceIndex) -> tuple[Ints, Floats]:
         """Take the annotated slices; several points of one side on one slice count as their mean."""
         marked = self.read_human_points()
-        marked = marked.assign(row=slices.find(marked["series_id"], marked["instance_number"]))
-        marked = marked[(marked["part"] == SS) & (marked["row"] >= 0)]
-        sides = marked.groupby(["row", "side"])[["x", "y"]].mean()
-        rows = np.unique(marked["row"].to_numpy(np.int64))
-        points = [sides.xs(side, level="side").reindex(rows).to_numpy(np.float64) for side in (LEFT, RIGHT)]
-        return rows, np.stack(points, axis=1)
+        row = slices.find(marked["series_id"], marked["instance_number"])
+        known = (row >= 0) & (marked["part"] == SS).to_numpy()
+        rows, item = np.unique(row[known], return_inverse=True)
+        place = item, marked["side"].to_numpy(np.int64)[known]
+        total, count = np.zeros((len(rows), 2, COORDINATES)), np.zeros((len(rows), 2, 1))
+        np.add.at(total, place, marked.loc[known, ["x", "y"]].to_numpy(np.float64))
+        np.add.at(count, place, 1)
+        return rows, np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 tr_collate_fn = val_collate_fn = stack_rows
