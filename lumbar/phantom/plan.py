@@ -162,7 +162,7 @@ def plan_axial(scene: Scene, rng: np.random.Generator) -> SeriesPlan:
     spacing = float(rng.choice((4.0, 4.0, 4.4, 4.5, 5.0)))
     thickness = min(spacing, float(rng.choice((3.5, 4.0, 4.0))))
     shape, field_of_view = _shape(scene.size, rng), rng.uniform(180, 235)
-    place, tilt = rng.normal((0, -5, 0), (4, 6, 0)), rng.normal(0, 0.025, 3)
+    place, tilt = rng.normal((0, -8, 0), (4, 8, 0)), rng.normal(0, 0.025, 3)
     straight = rng.random() < STRAIGHT_SHARE
     steepness = rng.uniform(0.5, 1) if not straight or rng.random() < 0.5 else 0.0  # 0 horizontal, 1 along the discs
     planes: list[SlicePlane] = []
@@ -230,10 +230,10 @@ def resized(planned: PlannedSlice, factor: float) -> PlannedSlice:
 
 
 def tilted(planned: PlannedSlice, degrees: float) -> PlannedSlice:
-    """Turn a slice about its middle row, the upper edge of the image forward along the normal."""
+    """Turn a slice about its middle row, so that its normal leans to the upper edge of the image."""
     old, (rows, columns) = planned.plane, planned.shape
     centre = old.to_patient(((columns - 1) / 2, (rows - 1) / 2))
     angle = np.deg2rad(degrees)
-    normal = np.cos(angle) * old.normal + np.sin(angle) * old.col_dir
+    normal = np.cos(angle) * old.normal - np.sin(angle) * old.col_dir
     (plane,) = _stack(centre, normal, old.row_dir, old.row_spacing * rows, planned.shape, np.zeros(1))
     return replace(planned, plane=plane)

@@ -110,4 +110,5 @@ def test_tilted_turns_about_the_middle_row(sagittal_slice):
     assert turned.plane.to_patient((50, 50)) == pytest.approx([0, 0, 0], abs=1e-3)
     assert turned.plane.row_dir == pytest.approx(sagittal_slice.plane.row_dir)
     assert turned.plane.normal @ sagittal_slice.plane.normal == pytest.approx(np.cos(np.pi / 6), abs=1e-5)
+    assert turned.plane.normal @ sagittal_slice.plane.col_dir == pytest.approx(-0.5, abs=1e-5)
     assert tilted(sagittal_slice, 0).plane.origin == pytest.approx(sagittal_slice.plane.origin)
