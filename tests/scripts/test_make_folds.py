@@ -1,5 +1,4 @@
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import pandas as pd
 from lumbar.anatomy import TARGETS
 from lumbar.tables import FOLDS, TRAIN, TRAIN_SERIES, read_table
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "make_folds.py"
+SCRIPT = "make_folds.py"
 
 
 def make_download(data: Path, studies: int) -> None:
@@ -21,14 +20,9 @@ def make_download(data: Path, studies: int) -> None:
     pd.DataFrame(rows, columns=list(TRAIN_SERIES.columns)).to_csv(data / TRAIN_SERIES.path, index=False)
 
 
-def make_folds(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), "--data", str(data), *options]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-def test_the_command_writes_the_same_table_each_time_and_reports(tmp_path: Path) -> None:
+def test_the_command_writes_the_same_table_each_time_and_reports(tmp_path: Path, run_script: Callable) -> None:
     make_download(tmp_path, 9)
-    first = make_folds(tmp_path)
+    first = run_script(SCRIPT, "--data", tmp_path)
     assert first.returncode == 0, first.stderr
     content = (tmp_path / FOLDS.path).read_bytes()
     rows = read_table(tmp_path, FOLDS)
@@ -38,17 +32,17 @@ def test_the_command_writes_the_same_table_each_time_and_reports(tmp_path: Path)
     assert "1 studies in train.csv without a series, left out: 18" in first.stderr
     assert "SS Moderate" in first.stdout
     assert first.stdout.splitlines()[-1].endswith("8 studies, 16 series, 4 folds, seed 0")
-    make_folds(tmp_path)
+    run_script(SCRIPT, "--data", tmp_path)
     assert (tmp_path / FOLDS.path).read_bytes() == content
 
 
-def test_mistakes_are_one_line(tmp_path: Path) -> None:
-    missing = make_folds(tmp_path / "nowhere")
+def test_mistakes_are_one_line(tmp_path: Path, run_script: Callable) -> None:
+    missing = run_script(SCRIPT, "--data", tmp_path / "nowhere")
     assert missing.returncode == 1
     assert missing.stderr.count("\n") == 1
     assert "train.csv: no such file; make it with scripts/download_data.sh" in missing.stderr
     make_download(tmp_path, 4)
-    few = make_folds(tmp_path, "--folds", "5")
+    few = run_script(SCRIPT, "--data", tmp_path, "--folds", "5")
     assert few.returncode == 1
     assert "3 studies cannot fill 5 folds" in few.stderr
-    assert make_folds(tmp_path, "--folds", "1").returncode == 2
+    assert run_script(SCRIPT, "--data", tmp_path, "--folds", "1").returncode == 2

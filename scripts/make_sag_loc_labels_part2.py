@@ -1,0 +1,175 @@
+"""Make the stage-1 sagittal labels: the five level points on the slices of every sagittal series.
+
+--source spinenet   from the vertebra outlines that part 1 wrote, moved by one level where SpineNet miscounted; a
+                    series is kept only where the human coordinates say clearly which count is right.
+--source coordinates   from the human coordinates alone, carried to the neighbouring slices. Needs no SpineNet.
+
+Where the data has a truth.csv (synthetic data), also prints how near the labels are to it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from tqdm import tqdm
+
+from lumbar.anatomy import SAGITTAL_T1, SAGITTAL_T2
+from lumbar.cli import UserError, parser, run
+from lumbar.sagittal_evaluation import accuracy, shift_recovery, true_level_points, true_shift
+from lumbar.sagittal_labels import (
+    carried_labels,
+    choose_shift,
+    human_points,
+    level_points,
+    read_outlines,
+    shift_distances,
+    shifted_labels,
+)
+from lumbar.tables import (
+    LABEL_COORDINATES,
+    META,
+    SAGITTAL_LABELS,
+    TRAIN_SERIES,
+    TRUTH,
+    VERTEBRA_OUTLINES,
+    read_table,
+    write_table,
+)
+
+
+class Result(NamedTuple):
+    """What became of one series: its label rows, or why it has none."""
+
+    labels: pd.DataFrame | None
+    reason: str = ""
+    damaged: bool = False
+    true_shift: int | None = None
+
+
+class Inputs(NamedTuple):
+    """The tables that every series needs, by series."""
+
+    data: Path
+    slices: Mapping[int, pd.DataFrame]
+    human: Mapping[int, pd.DataFrame]
+    truth: Mapping[int, pd.DataFrame]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    options = parser(__doc__ or "", workers=False)
+    options.add_argument(
+        "--source", choices=("spinenet", "coordinates"), default="spinenet", help="default: %(default)s"
+    )
+    args = options.parse_args(argv)
+
+    meta = read_table(args.data, META)
+    series = read_table(args.data, TRAIN_SERIES)
+    truth = true_level_points(read_table(args.data, TRUTH)) if (args.data / TRUTH.path).is_file() else None
+    human = human_points(read_table(args.data, LABEL_COORDINATES), meta)
+    sagittal = series.loc[series["series_description"].isin([SAGITTAL_T1, SAGITTAL_T2]), "series_id"].drop_duplicates()
+    if args.source == "spinenet":
+        _require_outlines(args.data)
+    inputs = Inputs(args.data, _by_series(meta), _by_series(human), _by_series(truth))
+    label = from_spinenet if args.source == "spinenet" else from_coordinates
+    results = {each: label(each, inputs) for each in tqdm(sorted(sagittal), desc="sagittal labels", unit="series")}
+
+    kept = [result.labels for result in results.values() if result.labels is not None]
+    if not kept:
+        raise UserError(f"{args.data}: no sagittal series can be labelled from {args.source}; {_dropped(results)}")
+    labels = pd.concat(kept, ignore_index=True)
+    path = write_table(labels, args.data, SAGITTAL_LABELS)
+    print(_summary(labels, results))
+    if truth is not None:
+        print(_against_truth(labels, results, truth, meta))
+    print(f"{path}: {len(labels)} points in {len(kept)} series, from {args.source}")
+    return int(any(result.damaged for result in results.values()))
+
+
+def from_spinenet(series_id: int, inputs: Inputs) -> Result:
+    """Label a series from its outlines, if the human points say which count of vertebrae is right."""
+    path = inputs.data / VERTEBRA_OUTLINES.format(series_id=series_id)
+    if series_id not in inputs.slices:
+        return Result(None, "no slice in the metadata table")
+    if not path.is_file():
+        return Result(None, "no outlines (run scripts/make_sag_loc_labels_part1.py)")
+    slices = inputs.slices[series_id]
+    try:
+        points = level_points(read_outlines(path), slices)
+    except UserError as error:
+        tqdm.write(f"warning: {error if str(path) in str(error) else f'{path}: {error}'}", file=sys.stderr)
+        return Result(None, "damaged outlines", damaged=True)
+    true = true_shift(points, inputs.truth[series_id]) if series_id in inputs.truth else None
+    if series_id not in inputs.human:
+        return Result(None, "no human point", true_shift=true)
+    shift, reason = choose_shift(shift_distances(points, inputs.human[series_id]))
+    if shift is None:
+        return Result(None, reason, true_shift=true)
+    return Result(shifted_labels(points, shift, slices), true_shift=true)
+
+
+def from_coordinates(series_id: int, inputs: Inputs) -> Result:
+    """Label a series from its human points."""
+    if series_id not in inputs.slices:
+        return Result(None, "no slice in the metadata table")
+    if series_id not in inputs.human:
+        return Result(None, "no human point")
+    try:
+        return Result(carried_labels(inputs.human[series_id], inputs.slices[series_id]))
+    except UserError as error:
+        tqdm.write(f"warning: {error}", file=sys.stderr)
+        return Result(None, "a slice without position, orientation or spacing")
+
+
+def _require_outlines(data: Path) -> None:
+    folder = (data / VERTEBRA_OUTLINES).parent
+    if not any(folder.glob("*")):
+        raise UserError(
+            f"{folder}: holds no vertebra outlines; make them with scripts/make_sag_loc_labels_part1.py, "
+            "or use --source coordinates, which needs none"
+        )
+
+
+def _by_series(rows: pd.DataFrame | None) -> dict[int, pd.DataFrame]:
+    return {} if rows is None else {int(str(key)): group for key, group in rows.groupby("series_id")}
+
+
+def _dropped(results: Mapping[int, Result]) -> str:
+    reasons = Counter(result.reason for result in results.values() if result.labels is None)
+    return "; ".join(f"{count} dropped: {reason}" for reason, count in reasons.most_common()) or "none dropped"
+
+
+def _summary(labels: pd.DataFrame, results: Mapping[int, Result]) -> str:
+    per_series = labels.groupby("series_id")["instance_number"].nunique()
+    shifts = labels.groupby("series_id")["shift"].first().value_counts()
+    return (
+        f"{len(per_series)} of {len(results)} sagittal series kept ({len(per_series) / len(results):.1%}); "
+        f"{_dropped(results)}\n"
+        f"moved down by a level: {shifts.get(1, 0)}, up: {shifts.get(-1, 0)}, not moved: {shifts.get(0, 0)}; "
+        f"slices per series: {per_series.mean():.1f} on average ({per_series.min()} to {per_series.max()})"
+    )
+
+
+def _against_truth(labels: pd.DataFrame, results: Mapping[int, Result], truth: pd.DataFrame, meta: pd.DataFrame) -> str:
+    near = accuracy(labels, truth, meta)
+    used = {each: None if result.labels is None else result.labels["shift"].iloc[0] for each, result in results.items()}
+    misnamed, back, wrong = shift_recovery(used, {each: result.true_shift for each, result in results.items()})
+    text = (
+        f"against {TRUTH.path}: median distance {near.median_mm:.2f} mm ({near.median_px:.2f} px), "
+        f"{near.share_within_10_mm:.1%} within 10 mm, {near.points} points"
+    )
+    if misnamed:
+        text += (
+            f"\n{back} of {misnamed} series that SpineNet misnamed are back at the right level ({back / misnamed:.1%})"
+        )
+        text += f"; {wrong} series kept at a wrong level"
+    return text
+
+
+if __name__ == "__main__":
+    run(main)
