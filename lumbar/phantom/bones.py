@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from lumbar.phantom.canvas import Canvas, Window
-from lumbar.phantom.shapes import ellipse, ellipsoid, segment, slab
+from lumbar.phantom.shapes import ellipse, ellipsoid, length, segment, slab
 from lumbar.phantom.spine import Table
 from lumbar.phantom.tissue import Signal
 from lumbar.phantom.vertebra import Disc, Vertebra
@@ -15,24 +15,24 @@ from lumbar.phantom.vertebra import Disc, Vertebra
 SHELL: Final = 0.8
 """Thickness of cortical bone with the chemical-shift and susceptibility line around it, mm."""
 
-SPINOUS_LENGTH: Final = {
-    "T8": 30, "T9": 28, "T10": 26, "T11": 24, "T12": 24, "L1": 26, "L2": 27, "L3": 28, "L4": 24, "L5": 17, "S1": 7,
-}  # fmt: skip
-"""Length of the spinous processes behind the laminae, mm."""
 
-
-def paint_bone(window: Window, distance: Table, shell: float = SHELL) -> None:
-    """Paint bone: a dark shell around grainy marrow."""
+def paint_bone(window: Window, distance: Table, fatness: float = 1.0) -> None:
+    """Paint bone: a dark shell around grainy marrow of a given brightness."""
     window.paint(distance, "cortical")
-    window.paint(distance + np.float32(shell), "marrow", 1 + np.float32(0.07) * window.texture("grain"))
+    window.paint(distance + SHELL, "marrow", grain(window) + fatness)
+
+
+def grain(window: Window) -> Table:
+    """Make marrow's uneven brightness, relative to its mean."""
+    return 0.06 * window.texture("grain") + 0.06 * window.crop(window.canvas.blobs)
 
 
 def outline(bone: Vertebra, side: Table, v: Table) -> Table:
     """How far out of a body's outline points are, seen from above: 1 on it; elliptic in front, boxier behind."""
-    across = np.square(side * np.float32(2 / bone.width))
-    along = (v - np.float32(bone.middle)) + bone.hollow_back(side).astype(np.float32)
+    across = np.square(side * (2 / bone.width))
+    along = (v - bone.middle) + bone.hollow_back(side)
     back = along > 0
-    along *= np.float32(2 / bone.depth)
+    along *= 2 / bone.depth
     along *= along
     across = np.where(back, across * across, across)
     return np.where(back, np.sqrt(np.sqrt(across + along * along)), np.sqrt(across + along))
@@ -40,7 +40,7 @@ def outline(bone: Vertebra, side: Table, v: Table) -> Table:
 
 def mix(canvas: Canvas, first: str, second: str, share: float) -> Signal:
     """Signal of a mixture: `share` of the second tissue."""
-    return (1 - np.float32(share)) * canvas.signals[first] + np.float32(share) * canvas.signals[second]
+    return (1 - share) * canvas.signals[first] + share * canvas.signals[second]
 
 
 def paint_disc(canvas: Canvas, upper: Vertebra, lower: Vertebra, disc: Disc) -> None:
@@ -50,42 +50,45 @@ def paint_disc(canvas: Canvas, upper: Vertebra, lower: Vertebra, disc: Disc) -> 
     window = canvas.window((disc.s - reach, disc.s + reach), (-half, half), (-lower.depth - 4, 7))
     if window is None:
         return
-    v = window.v + np.float32(0.5)  # sits in front of the posterior longitudinal ligament
-    v = v - np.float32(disc.bulge + 0.5) * np.exp(np.square(window.u) * np.float32(-1 / 144)) * (v > lower.middle)
+    v = window.v + 0.5  # sits in front of the posterior longitudinal ligament
+    v = v - (disc.bulge + 0.5) * np.exp(np.square(window.u) * (-1 / 144)) * (v > lower.middle)
     radius = outline(lower, window.side, v)
-    height = window.s - np.float32(disc.s)
-    height -= np.float32(0.5) * (lower.half_height(window.v) - upper.half_height(window.v)).astype(np.float32)
+    height = window.s - disc.s
+    height -= 0.5 * (lower.half_height(window.v) - upper.half_height(window.v))
     height = np.abs(height)
-    rim = np.maximum((radius - np.float32(1.02)) * np.float32(0.5 * lower.depth), height - np.float32(reach))
+    rim = np.maximum((radius - 1) * (0.25 * (lower.depth + upper.depth)) + 0.5, height - reach)
     window.paint(rim, "ligament")
-    window.paint(rim + 2, "annulus", 1 + np.float32(0.06) * window.texture("grain"))
+    window.paint(rim + 1.6, "annulus", 1 + 0.06 * window.texture("grain"))
     flat = 0.5 * disc.height + 0.8
-    core = ellipsoid(window.u, window.v - np.float32(lower.middle + 1.5), height, (
+    core = ellipsoid(window.u, window.v - (lower.middle + 1.5), height, (
         0.33 * lower.width, 0.36 * lower.depth, flat))  # fmt: skip
-    share = np.clip(core * np.float32(-0.8) + np.float32(0.3), 0, 1)
-    cleft = np.clip(1.3 - height / np.float32(0.7), 0, 1) * np.float32(0.35 * (disc.height > 5))
-    window.blend(share, mix(canvas, "nucleus", "nucleus_dry", disc.dryness), 1 - cleft)
+    share = np.clip(core * -0.5 + 0.2, 0, 1)
+    cleft = np.clip(1.4 - height * 0.9, 0, 1) * (0.5 * (disc.height > 5))
+    window.blend(share * (1 - cleft), mix(canvas, "nucleus", "nucleus_dry", disc.dryness))
 
 
 def paint_body(canvas: Canvas, bone: Vertebra) -> None:
     """Paint a vertebral body: waisted sides, hollow end-plates, cortical shell, marrow, the basivertebral vein."""
-    half = 0.5 * bone.width + 2
+    half = 0.5 * bone.width + 4
     reach = 0.5 * bone.height + 4
-    window = canvas.window((bone.s - reach, bone.s + reach), (-half, half), (-bone.depth - 2, 3))
+    window = canvas.window((bone.s - reach, bone.s + reach), (-half, half), (-bone.depth - 2, 5))
     if window is None:
         return
-    height = window.s - np.float32(bone.s)
+    height = window.s - bone.s
     radius = outline(bone, window.side, window.v)
-    from_end = np.clip(1 - np.square(height * np.float32(2 / bone.height)), 0, 1)
-    rim = (radius - 1 + np.float32(bone.waist) * from_end) * np.float32(0.5 * bone.depth)
-    hollow = np.float32(bone.hollow) * np.clip(1 - radius * radius, 0, 1)
-    ends = np.abs(height) - bone.half_height(window.v).astype(np.float32) + hollow
+    from_end = np.clip(1 - np.square(height * (2 / bone.height)), 0, 1)
+    rim = (radius - 1 + bone.waist * from_end) * (0.5 * bone.depth)
+    hollow = bone.hollow * np.clip(1 - radius * radius, 0, 1)
+    ends = np.abs(height) - bone.half_height(window.v) + hollow
     corner = np.clip(rim + 2, 0, None), np.clip(ends + 2, 0, None)  # rims are rounded by 2 mm
-    shell = np.where((rim > -2) & (ends > -2), np.hypot(*corner) - 2, np.maximum(rim, ends))
-    paint_bone(window, shell)
+    shell = np.where((rim > -2) & (ends > -2), length(*corner) - 2, np.maximum(rim, ends))
+    paint_bone(window, shell, bone.fatness)
+    stalk = ellipse(window.side - bone.pedicle_u, height - (bone.pedicle_s - bone.s),
+                    0.5 * bone.pedicle_width - SHELL, 0.5 * bone.pedicle_height - SHELL)  # fmt: skip
+    window.paint(np.maximum(stalk, slab(window.v, -8, 5)), "marrow", grain(window) + bone.fatness)
     if not bone.sacral:
-        vein = ellipsoid(window.u, window.v - np.float32(-1), height, (4.5, 7.0, 1.3))
-        window.blend(window.cover(np.maximum(vein, shell)) * np.float32(0.6), "vein")
+        vein = ellipsoid(window.u, window.v + 1, height, (4.5, 7.0, 1.3))
+        window.blend(window.cover(np.maximum(vein, shell)) * 0.45, "vein")
 
 
 def paint_arch(canvas: Canvas, bone: Vertebra, arm: float) -> None:
@@ -104,44 +107,42 @@ def paint_arch(canvas: Canvas, bone: Vertebra, arm: float) -> None:
     window = canvas.window((bone.pedicle_s - arm, bone.pedicle_s + 0.6 * arm), (-reach, reach), (-7, 56))
     if window is None:
         return
-    height = window.s - np.float32(bone.pedicle_s)
+    height = window.s - bone.pedicle_s
     side, v = window.side, window.v
-    pedicle = ellipse(side - np.float32(bone.pedicle_u), height, 0.5 * bone.pedicle_width, 0.5 * bone.pedicle_height)
+    pedicle = ellipse(side - bone.pedicle_u, height, 0.5 * bone.pedicle_width, 0.5 * bone.pedicle_height)
     bony = np.maximum(pedicle, slab(v, -6, 15))
     if not bone.sacral:
         wing = segment(side, v, (bone.pedicle_u + 2, 12), (bone.pedicle_u + 26, 15))
         bony = np.minimum(bony, ellipse(wing, height, 2.8, 4.5))
         bony = np.minimum(bony, lower_process(bone, window, arm))
-        lamina_v = np.float32(23.5) - np.float32(5.0 / bone.pedicle_u) * side - np.float32(0.28) * (height + 12)
-        lamina = np.maximum(slab(v - lamina_v, -2.7, 2.7), slab(height, -0.58 * arm, -0.12 * arm))
-        bony = np.minimum(bony, np.maximum(lamina, side - np.float32(bone.pedicle_u)))
+        lamina_v = 23.5 - (5.0 / bone.pedicle_u) * side - 0.28 * (height + 12)
+        lamina = np.maximum(slab(v - lamina_v, -2.7, 2.7), slab(height, -0.64 * arm, -0.12 * arm))
+        bony = np.minimum(bony, np.maximum(lamina, side - bone.pedicle_u))
     bony = np.minimum(bony, upper_process(bone, window, arm))
-    paint_bone(window, np.minimum(bony, _spinous(bone, window, arm)))
+    paint_bone(window, np.minimum(bony, _spinous(bone, window, arm)), bone.fatness)
 
 
 def upper_process(bone: Vertebra, window: Window, arm: float) -> Table:
     """Distance from the superior articular processes: behind the foramen, in front of the joint."""
-    height = window.s - np.float32(bone.pedicle_s)
-    axis = segment(height, window.v, (1.0, 13.5), (0.42 * arm, 14.8))
-    return ellipse(axis, window.side - np.float32(bone.pedicle_u + 2.0), 4.2, 5.5)
+    height = window.s - bone.pedicle_s
+    axis = segment(height, window.v, (1.0, 14.0), (0.42 * arm, 15.5))
+    return ellipse(axis, window.side - (bone.pedicle_u + 1.5), 5.0, 7.0)
 
 
 def lower_process(bone: Vertebra, window: Window, arm: float) -> Table:
     """Distance from the inferior articular processes with the pars above them: behind the joint."""
-    height = window.s - np.float32(bone.pedicle_s)
-    axis = segment(height, window.v, (-1.0, 15.5), (-0.66 * arm, 22.5))
-    return ellipse(axis, window.side - np.float32(bone.pedicle_u - 2.5), 3.8, 5.0)
+    height = window.s - bone.pedicle_s
+    axis = segment(height, window.v, (-1.0, 15.5), (-0.64 * arm, 23.5))
+    return ellipse(axis, window.side - (bone.pedicle_u - 2.8), 4.6, 7.0)
 
 
 def _spinous(bone: Vertebra, window: Window, arm: float) -> Table:
     """Distance from the spinous process: a thin plate, thicker and drooping at its tip."""
-    length = SPINOUS_LENGTH.get(bone.label, 4)
-    along = (window.v - 22) * np.float32(1 / length)
-    droop = 0.9 if bone.label.startswith("T") and bone.label != "T12" else 0.22
-    height = window.s - np.float32(bone.pedicle_s - 0.33 * arm) + np.float32(droop) * (window.v - 22)
-    tall = np.float32(0.15 * arm) + np.float32(0.07 * arm) * np.clip(along, 0, 1)
-    plate = np.maximum(np.abs(height) - tall, window.side - (2.2 + 1.6 * np.clip(along, 0, 1)))
-    return np.maximum(plate, slab(window.v, 20, 22 + length))
+    along = np.clip((window.v - 22) * (1 / bone.spinous), 0, 1)
+    height = window.s - (bone.pedicle_s - 0.36 * arm) + bone.droop * (window.v - 22)
+    tall = 0.2 * arm + 0.07 * arm * along * along
+    plate = np.maximum(np.abs(height) - tall, window.side - (2.4 + 1.8 * along))
+    return np.maximum(plate, slab(window.v, 20, 22 + bone.spinous) + 0.04 * height * height)
 
 
 def paint_joint(canvas: Canvas, upper: Vertebra, lower: Vertebra, disc: Disc, arm: float) -> None:
@@ -151,29 +152,26 @@ def paint_joint(canvas: Canvas, upper: Vertebra, lower: Vertebra, disc: Disc, ar
     if window is None:
         return
     front, back = upper_process(lower, window, arm), lower_process(upper, window, arm)
-    between = np.abs(front - back) * np.float32(0.5)
-    line = np.maximum(np.maximum(front, back) - np.float32(1.8), between - np.float32(0.7))
-    window.paint(line - np.float32(0.6), "cortical")
+    between = np.abs(front - back) * 0.5
+    line = np.maximum(np.maximum(front, back) - 0.2, between - 0.7)
+    window.paint(line - 0.6, "cortical")
     window.paint(line, mix(canvas, "cartilage", "joint_fluid", 0.35))
 
 
-def paint_sacral_wings(canvas: Canvas, bones: tuple[Vertebra, ...]) -> None:
-    """Paint what is lateral of and behind the sacral bodies, and the iliac bones beside it."""
+def paint_sacrum(canvas: Canvas, bones: tuple[Vertebra, ...]) -> None:
+    """Paint what is lateral of and behind the sacral bodies, with the first two pairs of foramina."""
     first, second = (next(bone for bone in bones if bone.label == label) for label in ("S1", "S2"))
     low, high = first.s - 75, first.s + 22
-    window = canvas.window((low, high), (-85, 85), (-45, 30))
+    window = canvas.window((low, high), (-54, 54), (-25, 30))
     if window is None:
         return
-    height, side, v = window.s - np.float32(first.s), window.side, window.v
-    slope = np.float32(0.18) * (side - 25)
-    wing = np.maximum(slab(v + slope, -20, 12), slab(side, 8, 50))
-    wing = np.maximum(wing, np.maximum(height - 8 + np.float32(0.25) * (side - 15), -height - 70 + side))
+    height, side, v = window.s - first.s, window.side, window.v
+    wing = ellipse(side - 22, v + 6, 28, 17)
+    wing = np.maximum(wing, np.maximum(height - 13 + 0.2 * (side - 15), side - height - 75))
     paint_bone(window, wing)
-    hip = np.maximum(slab(side - np.float32(0.35) * (v + 5), 53, 66), slab(v, -38, 26))
-    paint_bone(window, np.maximum(hip, height - 20), 1.2)
-    roof = slab(v + np.float32(0.12) * side - np.float32(0.1) * (height + 10), 12.5, 17)
+    roof = slab(v + 0.12 * side - 0.1 * (height + 10), 12.5, 17)
     paint_bone(window, np.maximum(np.maximum(roof, side - 22), slab(height, -70, 6)))
     for bone in (first, second):
-        hole = ellipse(side - 18, window.s - np.float32(bone.s - 0.55 * bone.height), 4.5, 5.0)
+        hole = ellipse(side - 18, window.s - (bone.s - 0.55 * bone.height), 4.5, 5.0)
         window.paint(np.maximum(hole, slab(v, -22, 14)), "fat")
         window.paint(np.maximum(hole + 2.4, slab(v, -25, 6)), "ganglion")

@@ -8,12 +8,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lumbar.phantom.bones import mix
 from lumbar.phantom.canvas import Canvas
 from lumbar.phantom.patient import FORAMEN_RISE, FORAMEN_V, RECESS_V, SIGN
-from lumbar.phantom.shapes import ellipse, slab
+from lumbar.phantom.profiles import sac_end
+from lumbar.phantom.shapes import ellipse, length, segment, slab
 
 ROOTS: Final = 26
 """Nerve roots drawn in a cross-section of the sac (L2 to S5, both sides, motor and sensory partly merged)."""
+
+ROOTS_GONE: Final = (20, 16, 11, 6, 0)
+"""How many have left the sac below L5, above it, above L4, above L3, above L2."""
 
 _CELLS: Final = 96
 
@@ -25,16 +30,13 @@ def _root_map() -> NDArray[np.float32]:
     Shape (places along the spine, v, u); roots lie in the back, in two wings, as they do in a patient on the back.
     """
     rng = np.random.default_rng(2024)
-    angle = np.linspace(-0.5, np.pi + 0.5, ROOTS) + rng.normal(0, 0.08, ROOTS)
-    radius = rng.uniform(0.5, 0.85, ROOTS)
+    angle = np.linspace(0.0, np.pi, ROOTS) + rng.normal(0, 0.1, ROOTS)
+    radius = np.where(np.arange(ROOTS) % 2, 0.84, 0.55) + rng.normal(0, 0.05, ROOTS)
+    leaves = np.argsort(np.argsort(-np.abs(angle - np.pi / 2)))  # the outermost leave first
     grid = np.linspace(-1, 1, _CELLS)
     v, u = np.meshgrid(grid, grid, indexing="ij")
-    maps = []
-    for _ in range(4):
-        angle, radius = angle + rng.normal(0, 0.05, ROOTS), np.clip(radius + rng.normal(0, 0.05, ROOTS), 0.4, 0.88)
-        away = np.hypot(u[..., None] - radius * np.cos(angle), v[..., None] - radius * np.sin(angle))
-        maps.append(away.min(axis=-1))
-    return np.array(maps, dtype=np.float32)
+    away = np.hypot(u[..., None] - radius * np.cos(angle), v[..., None] - radius * np.sin(angle))
+    return np.array([away[..., leaves >= gone].min(axis=-1) for gone in ROOTS_GONE], dtype=np.float32)
 
 
 def paint_canal(canvas: Canvas) -> None:
@@ -47,13 +49,13 @@ def paint_canal(canvas: Canvas) -> None:
     width = window.at(patient.canal["half_width"])
     depth = window.at(patient.canal["half_depth"])
     back = (window.v - depth) / depth
-    window.paint(ellipse(window.u / (1 - np.float32(0.25) * back), depth * back, width, depth), "fat")
+    window.paint(ellipse(window.u / (1 - 0.25 * back), depth * back, width, depth), mix(canvas, "fat", "vein", 0.7))
     filled = window.at(patient.canal["ligament"])
     if not filled.max() > 0.01:
         return
-    wall = ellipse(window.u / (1 - np.float32(0.3) * back), depth * back, width + 1, depth + 1)
+    wall = ellipse(window.u / (1 - 0.3 * back), depth * back, width + 1, depth + 1)
     window.blend(window.cover(wall) * filled, "ligament")
-    pad = np.maximum(slab(window.v, 14, 20.5), window.side - (3.6 - np.float32(0.35) * (window.v - 14)))
+    pad = np.maximum(slab(window.v, 14, 20.5), window.side - (3.6 - 0.35 * (window.v - 14)))
     window.blend(window.cover(pad) * filled, "fat")
 
 
@@ -70,25 +72,25 @@ def paint_foramina(canvas: Canvas) -> None:
             window = canvas.window((disc.s - 8, disc.s + 22), (reach[0], reach[1]), (-3, 14))
             if window is None:
                 continue
-            side = window.u * np.float32(sign)
-            height = window.s - np.float32(disc.s + FORAMEN_RISE)
-            depth = window.v - np.float32(FORAMEN_V)
-            tube = np.maximum(slab(side, inner, outer), np.maximum(slab(height, -12, 12), slab(depth, -5.5, 7)))
-            window.paint(tube, "annulus")
-            half_height = np.float32(0.5 * disc.foramen_height[number])
+            side = window.u * sign
+            height = window.s - (disc.s + FORAMEN_RISE)
+            depth = window.v - FORAMEN_V
+            half_height = 0.5 * disc.foramen_height[number]
             half_width = 0.5 * disc.foramen_width[number]
-            flare = np.clip((side - np.float32(outer - 4)) * np.float32(0.25), 0, 1.5)
-            up = height / (half_height * (1 + flare))
-            key = np.clip(np.float32(0.85) + np.float32(0.25) * up, 0.5, 1.1) * (1 + 2 * flare)
-            opening = (np.hypot(depth / (np.float32(half_width) * key), up) - 1) * np.float32(half_width)
-            window.paint(np.maximum(opening, slab(side, inner - 1, outer + 5)), "fat")
+            up = height / half_height
+            key = np.clip(0.85 + 0.25 * up, 0.5, 1.1)
+            closed = np.maximum(slab(depth, -6, 6.5), slab(height, -13, 13))
+            window.paint(np.maximum(closed, slab(side, inner, outer)), "annulus")
+            opening = (length(depth / (half_width * key), up) - 1) * half_width
+            opening += np.square(np.clip(side - (outer - 4), 0, None)) * 0.1
+            window.paint(np.maximum(opening, slab(side, inner - 1, outer + 3)), "fat")
             root = ellipse(
-                height - np.float32(0.28) * half_height + np.float32(0.4) * (side - np.float32(patient.foramen_u(at))),
+                height - 0.28 * half_height + 0.4 * (side - patient.foramen_u(at)),
                 depth,
                 min(3.3, 0.42 * float(half_height)),
                 min(2.6, 0.68 * half_width),
             )
-            window.paint(np.maximum(root, slab(side, inner - 2, outer + 6)), "ganglion")
+            window.paint(np.maximum(root, slab(side, inner - 2, outer + 3)), "ganglion")
 
 
 def paint_recesses(canvas: Canvas) -> None:
@@ -103,40 +105,55 @@ def paint_recesses(canvas: Canvas) -> None:
             continue
         for number, sign in enumerate(SIGN.values()):
             half = 0.5 * disc.recess_height[number]
-            side = window.u * np.float32(sign) - np.float32(middle)
-            depth, height = window.v - np.float32(RECESS_V), window.s - np.float32(disc.s)
+            side = window.u * sign - middle
+            depth, height = window.v - RECESS_V, window.s - disc.s
             pocket = np.maximum(ellipse(side, depth, 4.6, half), slab(height, -7.5, 7.5))
             window.paint(pocket, "fat")
             root = ellipse(side + 1.0, depth + 0.25 * half, min(1.7, 1.2 * half), min(1.7, 0.6 * half))
             window.paint(np.maximum(root, slab(height, -7.5, 7.5)), "root")
 
 
+def paint_traversing_roots(canvas: Canvas) -> None:
+    """Paint each root on its way from the sac, along the recess, to the foramen below its pedicle."""
+    patient = canvas.patient
+    for at in range(len(patient.discs) - 1):
+        bone, disc, below = patient.vertebrae[at + 1], patient.discs[at], patient.discs[at + 1]
+        if bone.sacral:
+            continue
+        start, bend = (disc.s - 5, patient.recess_u(at) - 2), (below.s + FORAMEN_RISE + 11, 0.5 * bone.canal_width - 2)
+        end = (below.s + FORAMEN_RISE + 3, patient.foramen_u(at + 1) - 2)
+        window = canvas.window((end[0] - 3, start[0] + 3), (-end[1] - 3, end[1] + 3), (0, 10))
+        if window is not None:
+            path = np.minimum(segment(window.s, window.side, start, bend), segment(window.s, window.side, bend, end))
+            window.paint(length(path, window.v - 4.5) - 1.7, "root")
+
+
 def paint_sac(canvas: Canvas) -> None:
     """Paint the dural sac: dura, CSF, the cord down to its cone, the roots of the cauda equina."""
     patient = canvas.patient
-    low, high = patient.sac_end, patient.vertebrae[0].s
+    low, high = sac_end(patient.vertebrae), patient.vertebrae[0].s
     window = canvas.window((low - 3, high), (-15, 15), (-1, 24))
     if window is None:
         return
     half_width, half_depth = window.at(patient.sac["half_width"]), window.at(patient.sac["half_depth"])
     v = (window.v - window.at(patient.sac["middle"])) / half_depth
-    u = window.u / (half_width * (1 - np.float32(0.22) * v))
+    u = window.u / (half_width * (1 - 0.22 * v))
     size = np.sqrt(half_width * half_depth)
-    radius = np.hypot(u, v)
-    edge = np.maximum((radius - 1) * half_depth, np.float32(low) - window.s)
-    window.paint(edge - np.float32(0.5), "ligament")
+    radius = length(u, v)
+    edge = np.maximum((radius - 1) * half_depth, low - window.s)
+    window.paint(edge - 0.5, "ligament")
     window.paint(edge, "csf")
     inside = radius < 1
     if not inside.any():
         return
     maps = _root_map()
-    cell = ((v + 1) * np.float32(0.5 * _CELLS)).astype(np.int32), ((u + 1) * np.float32(0.5 * _CELLS)).astype(np.int32)
-    layer = (window.s * np.float32(1 / 25) + 40).astype(np.int32) % len(maps)
+    cell = ((v + 1) * (0.5 * _CELLS)).astype(np.int32), ((u + 1) * (0.5 * _CELLS)).astype(np.int32)
+    layer = np.clip(window.s * (1 / 37) + 2.5, 0, len(maps) - 1).astype(np.int32)
     rows, cols = (np.clip(axis, 0, _CELLS - 1) for axis in cell)
     nearest = maps[layer, rows, cols] * size
-    root = np.maximum(nearest - np.float32(0.75), edge + np.float32(0.4))
-    below = np.clip((np.float32(patient.build.conus_s) - window.s) * np.float32(0.05), 0, 1)
-    window.blend(window.cover(root) * np.float32(0.8) * below, "root")
-    taper = np.clip((window.s - np.float32(patient.build.conus_s)) * np.float32(1 / 28), 0, 1) ** np.float32(0.5)
-    cord = ellipse(window.u, (v + np.float32(0.05)) * half_depth, 5.0 * taper + 0.01, 3.9 * taper + 0.01)
+    root = np.maximum(nearest - 0.75, edge + 0.4)
+    below = np.clip((patient.build.conus_s - window.s) * 0.05, 0, 1)
+    window.blend(window.cover(root) * 0.7 * below, "root")
+    taper = np.clip((window.s - patient.build.conus_s) * (1 / 28), 0, 1) ** 0.5
+    cord = ellipse(window.u, (v + 0.05) * half_depth, 5.0 * taper + 0.01, 3.9 * taper + 0.01)
     window.paint(np.maximum(cord, edge + 1), "cord")

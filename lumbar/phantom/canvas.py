@@ -8,10 +8,11 @@ pixels that can hold it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +28,9 @@ COARSE: Final = 8
 """Every how many pixels the rectangles are searched."""
 
 
-def _coordinates(plane: SlicePlane, rows: NDArray[np.float32], cols: NDArray[np.float32], offsets: Table) -> list[Table]:
+def _coordinates(
+    plane: SlicePlane, rows: NDArray[np.float32], cols: NDArray[np.float32], offsets: Table
+) -> list[Table]:
     """x, y, z of pixels, each with only the axes (sub-plane, row, column) along which it varies."""
     result = []
     for axis in range(3):
@@ -43,8 +46,8 @@ def _coordinates(plane: SlicePlane, rows: NDArray[np.float32], cols: NDArray[np.
     return result
 
 
-def _cut(values: Table, rows: slice, cols: slice) -> Table:
-    """A rectangle of an array that may not vary along rows or columns."""
+def _cut(values: NDArray[Any], rows: slice, cols: slice) -> NDArray[Any]:
+    """Cut a rectangle out of an array that may not vary along rows or columns."""
     return values[:, rows if values.shape[1] > 1 else slice(None), cols if values.shape[2] > 1 else slice(None)]
 
 
@@ -69,8 +72,12 @@ class Window:
 
     def xyz(self) -> tuple[Table, Table, Table]:
         """Patient coordinates."""
-        x, y, z = (_cut(axis, self.rows, self.cols) for axis in self.canvas.axes)
+        x, y, z = (self.crop(axis) for axis in self.canvas.axes)
         return x, y, z
+
+    def crop(self, values: Table) -> Table:
+        """Cut this rectangle out of an array of the whole canvas."""
+        return _cut(values, self.rows, self.cols)
 
     def at(self, table: Table) -> Table:
         """Value of a table along the spine at each point."""
@@ -82,8 +89,8 @@ class Window:
 
     def cover(self, distance: Table) -> Table:
         """Share of each pixel inside a shape (0 to 1)."""
-        share = distance * np.float32(-1 / self.canvas.softness)
-        share += np.float32(0.5)
+        share = distance * (-1 / self.canvas.softness)
+        share += 0.5
         return np.clip(share, 0, 1, out=share)
 
     def paint(self, distance: Table, tissue: str | Signal, gain: Table | None = None) -> None:
@@ -110,7 +117,7 @@ class Window:
 
 
 class Canvas:
-    """One slice, as some parallel sub-planes through its thickness.
+    """A rectangle of a slice, as some parallel sub-planes through the slice's thickness.
 
     Parameters
     ----------
@@ -118,51 +125,66 @@ class Canvas:
         What is drawn.
     plane : SlicePlane
         The slice's middle plane.
-    shape : (int, int)
-        Rows, columns.
-    offsets : ndarray of float32
-        Distances of the sub-planes from the middle plane, mm.
+    picture : ndarray of float32, shape (channels, sub-planes, rows, columns)
+        What is painted on.
+    thickness : float
+        Distance over which the sub-planes spread, mm.
     signals : mapping of str to ndarray, shape (channels, 1, 1, 1)
         Brightness of each tissue.
     """
 
     def __init__(
-        self, patient: Patient, plane: SlicePlane, shape: tuple[int, int], offsets: Table, signals: Mapping[str, Signal]
+        self, patient: Patient, plane: SlicePlane, picture: Table, thickness: float, signals: Mapping[str, Signal]
     ) -> None:
-        self.patient, self.signals = patient, signals
-        rows, cols = (np.arange(size, dtype=np.float32) for size in shape)
-        self.axes = _coordinates(plane, rows, cols, offsets)
+        self.patient, self.plane, self.picture, self.signals = patient, plane, picture, signals
+        _, layers, rows, cols = picture.shape
+        offsets = (thickness * ((np.arange(layers) + 0.5) / layers - 0.5)).astype(np.float32)
+        self.axes = _coordinates(plane, np.arange(rows, dtype=np.float32), np.arange(cols, dtype=np.float32), offsets)
         self.s, self.u, self.v = patient.spine.to_straight(*self.axes)
         self.node = index(self.s)
         self.softness = 0.5 * (plane.row_spacing + plane.col_spacing)
-        channels = len(signals["air"])
-        self.picture = np.zeros((channels, len(offsets), *shape), dtype=np.float32)
-        middle = len(offsets) // 2
-        self._coarse = [
-            np.broadcast_to(axis, self.s.shape if axis is self.s else self.u.shape)[min(middle, axis.shape[0] - 1)][
-                COARSE // 2 :: COARSE, COARSE // 2 :: COARSE
-            ]
-            for axis in (self.s, self.u, self.v)
-        ]
-        self._reach = 0.75 * COARSE * np.hypot(plane.row_spacing, plane.col_spacing) + float(np.abs(offsets).max()) + 1
+        middle = np.s_[layers // 2, COARSE // 2 :: COARSE, COARSE // 2 :: COARSE]
+        self._coarse = [np.broadcast_to(axis, picture.shape[1:])[middle] for axis in (self.s, self.u, self.v)]
+        self._reach = 0.75 * COARSE * float(np.hypot(plane.row_spacing, plane.col_spacing)) + 0.5 * thickness
+        self._limits = [(float(axis.min()), float(axis.max())) for axis in self._coarse]
+
+    def thick(self, window: Window, layers: int, thickness: float) -> Canvas:
+        """Start a canvas of several sub-planes on a rectangle of this one, from what is painted here."""
+        picture = np.repeat(self.picture[:, :, window.rows, window.cols], layers, axis=1)
+        origin = self.plane.to_patient((window.cols.start, window.rows.start))
+        return Canvas(self.patient, replace(self.plane, origin=origin), picture, thickness, self.signals)
+
+    @cached_property
+    def blobs(self) -> Table:
+        """Texture of large blobs, the same on all sub-planes, shape (1, rows, columns)."""
+        every = slice(1, None, COARSE // 2)
+        x, y, z = (_cut(axis, every, every)[axis.shape[0] // 2] for axis in self.axes)
+        found = look("blob", x, y, z, self.patient.build.texture)
+        rows, cols = self.picture.shape[2:]
+        return np.asarray(cv2.resize(found, (cols, rows), interpolation=cv2.INTER_LINEAR), dtype=np.float32)[None]
 
     def everywhere(self) -> Window:
-        """The whole slice."""
+        """Give the whole rectangle as a window."""
         return self._window(slice(None), slice(None))
 
     def window(self, s: Interval, u: Interval, v: Interval) -> Window | None:
-        """Smallest rectangle that holds a box of straight coordinates; None if the slice misses the box."""
+        """Smallest rectangle that holds a box of straight coordinates; None if the canvas misses the box."""
+        reach = self._reach
+        for (low, high), (least, most) in zip((s, u, v), self._limits, strict=True):
+            if low - reach > most or high + reach < least:
+                return None
         hit = np.ones(self._coarse[0].shape, dtype=bool)
         for values, (low, high) in zip(self._coarse, (s, u, v), strict=True):
-            hit &= (values > low - self._reach) & (values < high + self._reach)
+            hit &= (values > low - reach) & (values < high + reach)
         rows, cols = np.flatnonzero(hit.any(axis=1)), np.flatnonzero(hit.any(axis=0))
         if not len(rows):
             return None
-        height, width = self.picture.shape[2:]
-        return self._window(
-            slice(rows[0] * COARSE, height if rows[-1] + 1 == hit.shape[0] else (rows[-1] + 1) * COARSE),
-            slice(cols[0] * COARSE, width if cols[-1] + 1 == hit.shape[1] else (cols[-1] + 1) * COARSE),
-        )
+        extents = []
+        for axis, found in enumerate((rows, cols)):
+            cells, size = hit.shape[axis], self.picture.shape[2 + axis]
+            last = int(found[-1]) + 1
+            extents.append(slice(int(found[0]) * COARSE, size if last == cells else last * COARSE))
+        return self._window(*extents)
 
     def _window(self, rows: slice, cols: slice) -> Window:
         return Window(self, rows, cols, *(_cut(axis, rows, cols) for axis in (self.s, self.u, self.v)))

@@ -9,19 +9,11 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from lumbar.anatomy import LEVELS, TARGETS, VERTEBRAE
-from lumbar.phantom.sampling import (
-    SAC_FRONT,
-    SAC_SHAPE,
-    Build,
-    sample_build,
-    sample_discs,
-    sample_spine,
-    sample_vertebrae,
-)
-from lumbar.phantom.spine import Spine, Table, along, nodes
+from lumbar.phantom import profiles
+from lumbar.phantom.sampling import Build, sample_build, sample_discs, sample_spine, sample_vertebrae
+from lumbar.phantom.spine import Spine, Table, nodes
 from lumbar.phantom.vertebra import MEANS, Disc, Vertebra
 
 Point = NDArray[np.float64]
@@ -39,17 +31,9 @@ FORAMEN_RISE: Final = 6.5
 FORAMEN_V: Final = 5.0
 """Middle of a foramen behind the posterior wall, mm."""
 
-BACK_Z: Final = (-260, 260)
-"""Range of z over which the back's surface is tabulated, mm."""
-
-SKIN_AND_FASCIA: Final = 3.0
-"""Thickness of skin and fascia together, mm."""
-
-CANAL_DEPTH: Final = 18.0
-"""Antero-posterior diameter of the bony canal, mm: Eisenstein (J Bone Joint Surg Br 1977) finds 15-20."""
-
 RECESS_V: Final = 4.2
 """Middle of a lateral recess behind the posterior wall, mm."""
+
 
 @dataclass(frozen=True, eq=False)
 class Patient:
@@ -165,9 +149,9 @@ class Patient:
         return self.spine.to_patient(self.discs[at].s, SIGN[side] * self.recess_u(at), RECESS_V)
 
     def disc_normal(self, level: str) -> Point:
-        """Unit vector perpendicular to a disc, towards the head, patient axes, shape (3,)."""
+        """Give the unit vector perpendicular to a disc, towards the head, patient axes, shape (3,)."""
         at = self._level_index(level)
-        disc, upper, lower = self.discs[at], self.vertebrae[at], self.vertebrae[at + 1]
+        upper, lower = self.vertebrae[at], self.vertebrae[at + 1]
         points = []
         for u, share in ((0.0, 0.0), (0.0, 1.0), (-10.0, 0.5), (10.0, 0.5)):
             v = -share * lower.depth
@@ -186,78 +170,23 @@ class Patient:
 
     @cached_property
     def sac(self) -> dict[str, Table]:
-        """Tables along the spine of the dural sac: ``half_width``, ``half_depth`` and ``middle`` (v), mm.
-
-        At each disc the sac has exactly the disc's own area and shape; between, the patient's own.
-        """
-        s, depth, width, middle = [], [], [], []
-        free = np.sqrt(self.build.sac_area / (np.pi * SAC_SHAPE))
-        for bone, disc in zip(self.vertebrae, self.discs, strict=False):
-            taper = {"S1": 0.62, "S2": 0.4}.get(bone.label, 0.12 if bone.sacral else 1.0)
-            s += [bone.s, disc.s + 2, disc.s, disc.s - 2]
-            at_disc = disc.sac_half_depth
-            depth += [free * taper, at_disc, at_disc, at_disc]
-            width += [SAC_SHAPE * free * taper, *[disc.sac_half_width] * 3]
-            front = SAC_FRONT + 0.35 * max(0.0, free * taper - at_disc)
-            middle += [SAC_FRONT + free * taper, *[front + at_disc] * 3]
-        return {"half_depth": along(s, depth), "half_width": along(s, width), "middle": along(s, middle)}
-
-    @cached_property
-    def muscle(self) -> dict[str, Table]:
-        """Tables along the spine of what surrounds it, mm: ``psoas_u``, ``psoas_v`` and ``psoas_radius``;
-        ``body_depth``; ``fat``, the fat in the back's muscles relative to the patient's own average."""
-        s = [bone.s for bone in self.vertebrae]
-        size = self.build.muscle_size
-        at = dict(zip(MEANS, s, strict=True))
-        psoas = {
-            "T12": (20, -14, 0.1), "L1": (25, -13, 6), "L2": (31, -13, 11), "L3": (37, -14, 16), "L4": (43, -17, 19),
-            "L5": (49, -27, 19), "S1": (54, -45, 17), "S2": (58, -60, 15),
-        }  # fmt: skip
-        places = [at[label] for label in psoas]
-        u, v, radius = np.array(list(psoas.values()), dtype=np.float64).T
-        fat = {"T10": 0.5, "L1": 0.65, "L3": 0.9, "L4": 1.15, "L5": 1.5, "S1": 1.8, "S3": 1.9}
-        return {
-            "psoas_u": along(places, u),
-            "psoas_v": along(places, v),
-            "psoas_radius": along(places, radius * size),
-            "body_depth": along(s, [bone.depth for bone in self.vertebrae]),
-            "fat": along([at[label] for label in fat], list(fat.values())),
-        }
-
-    @cached_property
-    def back(self) -> dict[str, Table]:
-        """Patient y at each mm of z from `BACK_Z`, mid-line: ``fascia`` over the back's muscles, ``skin``."""
-        z = np.arange(*BACK_Z, dtype=np.float64)
-        s = np.arange(-240.0, 250.0)
-        tip = np.interp(s, [self.vertebrae[k].s for k in (13, 11, 10, 9, 8, 7, 4)], [14, 17, 26, 38, 47, 51, 48])
-        points = self.spine.to_patient(s, 0.0, tip)
-        order = np.argsort(points[:, 2])
-        bony = np.interp(z, points[order, 2], points[order, 1])
-        fascia = np.maximum(gaussian_filter1d(bony, 30.0, mode="nearest"), bony) + 4.0
-        fascia = gaussian_filter1d(fascia, 8.0, mode="nearest")
-        seat = 1 / (1 + np.exp((z - points[np.searchsorted(s, self.vertebrae[10].s), 2] + 15) / 12))
-        skin = fascia + self.build.back_fat * (1 + 0.9 * seat) + SKIN_AND_FASCIA
-        return {"fascia": fascia.astype(np.float32), "skin": skin.astype(np.float32)}
-
-    @property
-    def sac_end(self) -> float:
-        """Where the dural sac ends, s: within S2."""
-        return self.vertebrae[-4].s - 4.0
+        """Size and place of the dural sac along the spine: `profiles.sac`."""
+        return profiles.sac(self.vertebrae, self.discs, self.build.sac_area)
 
     @cached_property
     def canal(self) -> dict[str, Table]:
-        """Tables along the spine of the bony canal: ``half_width``, ``half_depth``; ``ligament``, 1 at each disc."""
-        s = [bone.s for bone in self.vertebrae]
-        depth = [CANAL_DEPTH * (0.7 - 0.1 * at if bone.sacral else 1) for at, bone in enumerate(self.vertebrae, -10)]
-        discs = [disc for bone, disc in zip(self.vertebrae, self.discs, strict=False) if not bone.sacral]
-        near = np.sum([np.exp(-(((nodes() - disc.s) / 9.0) ** 4)) for disc in discs], axis=0)
-        return {
-            "half_width": along(s, [0.5 * bone.canal_width for bone in self.vertebrae]),
-            "half_depth": along(s, [0.5 * value for value in depth]),
-            "ligament": near.astype(np.float32),
-        }
+        """Size of the bony canal along the spine: `profiles.canal`."""
+        return profiles.canal(self.vertebrae, self.discs)
 
+    @cached_property
+    def muscle(self) -> dict[str, Table]:
+        """What surrounds the spine along it: `profiles.muscle`."""
+        return profiles.muscle(self.vertebrae, self.build.muscle_size)
 
+    @cached_property
+    def back(self) -> dict[str, Table]:
+        """The back's surface: `profiles.back`."""
+        return profiles.back(self.spine, self.vertebrae, self.build.back_fat)
 
 
 def sample_patient(rng: np.random.Generator, grades: Mapping[str, int]) -> Patient:

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lumbar.geometry import SlicePlane
-from lumbar.phantom.bones import paint_arch, paint_body, paint_disc, paint_joint, paint_sacral_wings
-from lumbar.phantom.canal import paint_canal, paint_foramina, paint_recesses, paint_sac
+from lumbar.phantom.bones import paint_arch, paint_body, paint_disc, paint_joint, paint_sacrum
+from lumbar.phantom.canal import paint_canal, paint_foramina, paint_recesses, paint_sac, paint_traversing_roots
 from lumbar.phantom.canvas import Canvas
 from lumbar.phantom.patient import Patient
 from lumbar.phantom.scanner import acquire, sample_scanner
-from lumbar.phantom.trunk import paint_trunk
 from lumbar.phantom.tissue import Contrast, check_contrast, signals
+from lumbar.phantom.trunk import paint_trunk
 
 SUB_PLANES = 3
-"""Parallel planes averaged over a slice's thickness."""
+"""Parallel planes averaged over a slice's thickness around the spine; one will do for the trunk."""
+
+SPINE_BOX: Final = ((-300.0, 300.0), (-60.0, 60.0), (-42.0, 52.0))
+"""Straight coordinates (s, u, v) between which the spine lies, mm."""
+
+COIL_DEPTH: Final = 55.0
+"""Distance of the posterior wall from the surface coil in a patient without fat, mm."""
 
 
-def _paint(canvas: Canvas) -> None:
-    """Paint all of the anatomy; what covers something else comes after it."""
+def _paint_spine(canvas: Canvas) -> None:
+    """Paint the spine; what covers something else comes after it."""
     bones, discs = canvas.patient.vertebrae, canvas.patient.discs
     lumbar = [at for at, bone in enumerate(bones) if not bone.sacral]
-    paint_trunk(canvas)
-    paint_sacral_wings(canvas, bones)
+    paint_sacrum(canvas, bones)
     paint_foramina(canvas)
     for at in lumbar[::-1]:
         paint_arch(canvas, bones[at], bones[at].pedicle_s - bones[at + 1].pedicle_s)
@@ -39,6 +45,7 @@ def _paint(canvas: Canvas) -> None:
     for bone in bones:
         paint_body(canvas, bone)
     paint_recesses(canvas)
+    paint_traversing_roots(canvas)
     paint_sac(canvas)
 
 
@@ -96,9 +103,13 @@ def _slices(
     scanner = sample_scanner(rng)
     tissues = signals(contrast, split_fat=scanner.fat_shift > 0)
     level = float(max(tissues["fat"].sum(), tissues["csf"].sum()))
-    offsets = ((np.arange(SUB_PLANES) + 0.5) / SUB_PLANES - 0.5).astype(np.float32) * np.float32(thickness)
     for plane in planes:
-        canvas = Canvas(patient, plane, shape, offsets, tissues)
-        _paint(canvas)
-        depth = 55 + patient.build.back_fat - canvas.v[SUB_PLANES // 2]
-        yield acquire(canvas.picture.mean(axis=1), depth, scanner, level, rng)
+        picture = np.zeros((len(tissues["air"]), 1, *shape), dtype=np.float32)
+        canvas = Canvas(patient, plane, picture, 0.0, tissues)
+        paint_trunk(canvas)
+        near = canvas.window(*SPINE_BOX)
+        if near is not None:
+            thick = canvas.thick(near, SUB_PLANES, thickness)
+            _paint_spine(thick)
+            thick.picture.mean(axis=1, out=picture[:, 0, near.rows, near.cols])
+        yield acquire(picture[:, 0], COIL_DEPTH + patient.build.back_fat - canvas.v[0], scanner, level, rng)

@@ -5,6 +5,8 @@ So two patients from one random state differ only where their grades do.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -81,16 +83,18 @@ def sample_vertebrae(rng: np.random.Generator, size: float) -> tuple[Vertebra, .
     for label, mean in MEANS.items():
         sacral = label.startswith("S")
         height, depth, width = mean.height, mean.depth, mean.width
-        jitter = rng.normal(1, 0.025, 5)
+        jitter = rng.normal(1, 0.025, 5).tolist()  # plain numbers keep arrays in float32
+        spinous, droop, fatness = rng.normal((1, 0.22, 1), (0.1, 0.06, 0.06)).tolist()
         crushed = 0.2 * rng.random() * (rng.random() < 0.04) * (not sacral)
         wedge = (0.05 if label == "L5" else 0.015) + 0.01 * rng.standard_normal() - 0.5 * crushed
-        hollow, back_hollow, waist = rng.uniform((0.6, 0.4, 0.05), (2.0, 1.3, 0.1))
+        hollow, back_hollow, waist = rng.uniform((1.2, 0.4, 0.05), (2.8, 1.3, 0.1)).tolist()
         height *= size * jitter[0]
         s -= 0.5 * height
         bones.append(
             Vertebra(
                 label, s, height, depth * size * jitter[1], width * size * jitter[2], wedge, 0.4 if sacral else hollow,
                 back_hollow, waist, mean.pedicle_width * size * jitter[3], mean.canal_width * jitter[4],
+                mean.spinous * size * spinous, droop + 0.65 * (label in ("T8", "T9", "T10", "T11")), fatness,
             )
         )  # fmt: skip
         s -= 0.5 * height + mean.disc * size * (1.0 if sacral else gap * rng.normal(1, 0.12))
@@ -104,9 +108,9 @@ def sample_spine(rng: np.random.Generator, bones: tuple[Vertebra, ...]) -> Spine
     lean = np.array([mean.lean for mean in MEANS.values()])
     lean = lean * np.clip(rng.normal(1, 0.16), 0.65, 1.35) + rng.normal(0, 3.5) + rng.normal(0, 1.0, len(lean))
     angle = bend(s[::-1], np.radians(lean)[::-1])
-    amplitude = rng.normal(0, 2.5) * (2.5 if rng.random() < 0.15 else 1.0)
-    phase, length = rng.uniform(0, 2 * np.pi), rng.uniform(180, 300)
-    shift = np.clip(amplitude, -14, 14) * np.sin(2 * np.pi * nodes() / length + phase)
+    amplitude = np.clip(rng.normal(0, 2.5) * (2.5 if rng.random() < 0.15 else 1.0), -9, 9)
+    phase, length = rng.uniform(0, 2 * np.pi), rng.uniform(220, 340)
+    shift = amplitude * np.sin(2 * np.pi * nodes() / length + phase)
     shift -= np.interp(0.0, nodes(), shift)
     forward = rng.uniform(2.0, 6.0) * (rng.random() < 0.08)
     slipped = rng.choice([list(MEANS).index("L4"), list(MEANS).index("L5")], p=[0.6, 0.4])
@@ -157,26 +161,26 @@ def sample_discs(
         One below each vertebra but the last.
     """
     first = list(MEANS).index("L1")
-    free = np.sqrt(sac_area / (np.pi * SAC_SHAPE))
+    free = math.sqrt(sac_area / (math.pi * SAC_SHAPE))
     discs = []
     wear = rng.beta(2.0, 2.2)
-    for number, (upper, lower) in enumerate(zip(bones, bones[1:], strict=False)):
+    for number, (upper, lower) in enumerate(itertools.pairwise(bones)):
         level = LEVELS[number - first] if 0 <= number - first < len(LEVELS) else None
-        sac, shape, own_wear, bulge, low_part = rng.random(5)
-        pairs = rng.random((3, 2))
+        sac, shape, own_wear, bulge = rng.random(4).tolist()
+        pairs = rng.random((3, 2)).tolist()
 
         def grade(name: str, level: str | None = level) -> int:
             return grades[f"{name}_{level}"] if level else 0
 
-        def both(table: ranges.Ranges, name: str, row: int, pairs: NDArray[np.float64] = pairs) -> tuple[float, float]:
+        def both(table: ranges.Ranges, name: str, row: int, pairs: list[list[float]] = pairs) -> tuple[float, float]:
             grading = (grade(f"{side}_{name}") for side in ("left", "right"))
-            left, right = (ranges.within(table, g, pairs[row, k]) for k, g in enumerate(grading))
+            left, right = (ranges.within(table, g, pairs[row][k]) for k, g in enumerate(grading))
             return left, right
 
         canal = grade("spinal_canal_stenosis")
         top, bottom = lower.s + 0.5 * lower.height, upper.s - 0.5 * upper.height
         disc = Disc(
-            level, 0.5 * (top + bottom), bottom - top, 0.0, float(np.clip(0.5 * wear + 0.5 * own_wear, 0, 1)),
+            level, 0.5 * (top + bottom), bottom - top, 0.0, 0.5 * wear + 0.5 * own_wear,
             ranges.within(ranges.SAC_AREA, canal, sac), ranges.within(ranges.SAC_SHAPE, canal, shape),
             both(ranges.FORAMEN_WIDTH, "neural_foraminal_narrowing", 0),
             both(ranges.FORAMEN_HEIGHT, "neural_foraminal_narrowing", 1),
@@ -186,5 +190,5 @@ def sample_discs(
             area = sac_area * (0.97 if upper.s > 0 else 0.3)
             disc = replace(disc, sac_area=area, sac_shape=SAC_SHAPE)
         push = 0.35 * max(0.0, free - disc.sac_half_depth)
-        discs.append(replace(disc, bulge=push + (0.1 + 0.6 * bulge) * SAC_FRONT * (not lower.label == "S2")))
+        discs.append(replace(disc, bulge=push + (0.1 + 0.6 * bulge) * SAC_FRONT * (lower.label != "S2")))
     return tuple(discs)

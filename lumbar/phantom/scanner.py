@@ -52,10 +52,10 @@ def sample_scanner(rng: np.random.Generator) -> Scanner:
     """Draw how a series is acquired."""
     shifted, moved = rng.random(2) < (0.35, 0.4)
     return Scanner(
-        coil_reach=rng.uniform(70, 120),
-        evenness=rng.uniform(0.2, 0.95),
-        noise=rng.uniform(0.006, 0.02),
-        blur=rng.uniform(0.45, 0.7),
+        coil_reach=rng.uniform(80, 140),
+        evenness=rng.uniform(0.1, 0.8),
+        noise=rng.uniform(0.004, 0.013),
+        blur=rng.uniform(0.5, 0.85),
         fat_shift=rng.uniform(0.6, 1.4) * bool(shifted),
         ghost=rng.uniform(0.005, 0.025) * bool(moved),
         ghost_step=rng.uniform(0.15, 0.4),
@@ -88,7 +88,7 @@ def acquire(
     """
     flat = picture[0]
     if len(picture) > 1:
-        shift = np.float32([[1, 0, scanner.fat_shift], [0, 1, 0]])
+        shift = np.array([[1, 0, scanner.fat_shift], [0, 1, 0]], dtype=np.float32)
         flat = flat + cv2.warpAffine(picture[1], shift, flat.shape[::-1], flags=cv2.INTER_LINEAR)
     flat = cv2.GaussianBlur(flat, (0, 0), scanner.blur) / np.float32(level)
     relative = np.maximum(depth, 0) * np.float32(1 / scanner.coil_reach)

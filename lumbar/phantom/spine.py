@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
-Table = NDArray[np.float32]
+Table = NDArray[np.floating]
+"""An array of float32 (typed wider, because the type checker does not know that plain numbers keep it so)."""
 
 STEP: Final = 0.125
 """Distance between the nodes of every table along the spine, mm."""
@@ -85,7 +86,7 @@ class Spine:
 
     @cached_property
     def _curve(self) -> NDArray[np.float64]:
-        """y and z of the curve at `nodes`, shape (N, 2)."""
+        """Y and z of the curve at `nodes`, shape (N, 2)."""
         direction = np.stack([np.sin(self.angle), np.cos(self.angle)], axis=1)
         steps = 0.5 * STEP * (direction[1:] + direction[:-1])
         path = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
@@ -107,10 +108,10 @@ class Spine:
 
     def midline(self, s: ArrayLike) -> NDArray[np.float64]:
         """Patient x of the spine's mid-line at s (mm)."""
-        return np.interp(s, nodes(), self.shift) + self.origin[0]
+        return np.interp(np.asarray(s, dtype=np.float64), nodes(), self.shift) + float(self.origin[0])
 
     def direction(self, s: float) -> NDArray[np.float64]:
-        """Unit vector along the spine towards the head at s (mm), patient axes."""
+        """Give the unit vector along the spine towards the head at s (mm), patient axes."""
         angle, tilt = (float(np.interp(s, nodes(), table)) for table in (self.angle, self._tilt))
         vector = np.array([tilt, np.sin(angle), np.cos(angle)])
         return vector / np.linalg.norm(vector)
@@ -141,7 +142,7 @@ class Spine:
 
     @cached_property
     def _sagittal_map(self) -> NDArray[np.float32]:
-        """s and v of the curve's sagittal projection on a grid over y and z, shape (rows z, columns y, 2)."""
+        """S and v of the curve's sagittal projection on a grid over y and z, shape (rows z, columns y, 2)."""
         z, y = np.meshgrid(np.arange(*_Z_RANGE, _GRID), np.arange(*_Y_RANGE, _GRID), indexing="ij")
         coarse = self._curve[::64]
         squared = (y[..., None] - coarse[:, 0]) ** 2 + (z[..., None] - coarse[:, 1]) ** 2

@@ -14,22 +14,33 @@ from scipy.ndimage import gaussian_filter
 
 Texture = Literal["grain", "streak", "blob"]
 
-SIDE: Final = 64
-"""Voxels along each side of a volume."""
+_SHAPE: Final[dict[str, tuple[int, int, int]]] = {
+    "grain": (64, 64, 64),
+    "streak": (128, 128, 64),
+    "blob": (64, 64, 64),
+}
+"""Voxels along each side of a volume: powers of 2."""
+
+_VOXEL: Final[dict[str, tuple[float, float, float]]] = {
+    "grain": (0.9, 0.9, 0.9),
+    "streak": (0.6, 0.6, 2.0),
+    "blob": (2.0, 2.0, 2.0),
+}
+"""Size of a voxel, mm."""
 
 _SMOOTHNESS: Final[dict[str, tuple[float, float, float]]] = {
-    "grain": (0.8, 0.8, 0.8),
-    "streak": (1.1, 1.1, 9.0),
+    "grain": (0.9, 0.9, 0.9),
+    "streak": (2.6, 2.6, 5.0),
     "blob": (3.2, 3.2, 3.2),
 }
-_VOXEL: Final[dict[str, float]] = {"grain": 1.1, "streak": 1.2, "blob": 2.0}
+"""Standard deviation of the blur that makes the noise smooth, voxels."""
 
 
 @cache
 def volume(texture: Texture) -> NDArray[np.float32]:
-    """Smooth noise of mean 0 and standard deviation 1, periodic, flattened (`SIDE` cubed values)."""
-    rng = np.random.default_rng([64, list(_SMOOTHNESS).index(texture)])
-    noise = gaussian_filter(rng.standard_normal((SIDE,) * 3, dtype=np.float32), _SMOOTHNESS[texture], mode="wrap")
+    """Smooth noise of mean 0 and standard deviation 1, periodic, flattened."""
+    rng = np.random.default_rng([64, list(_SHAPE).index(texture)])
+    noise = gaussian_filter(rng.standard_normal(_SHAPE[texture], dtype=np.float32), _SMOOTHNESS[texture], mode="wrap")
     return ((noise - noise.mean()) / noise.std()).astype(np.float32).ravel()
 
 
@@ -56,9 +67,9 @@ def look(
     ndarray of float32
         Mean 0, standard deviation 1.
     """
-    scale = np.float32(1 / _VOXEL[texture])
+    shape = _SHAPE[texture]
     i, j, k = (
-        (axis * scale + np.float32(start)).astype(np.int32) & (SIDE - 1)
-        for axis, start in zip((x, y, z), offset + 64 * SIDE, strict=True)  # positive before truncation
+        (axis * np.float32(1 / voxel) + np.float32(start + 4096)).astype(np.int32) & (side - 1)  # 4096: positive
+        for axis, voxel, start, side in zip((x, y, z), _VOXEL[texture], offset, shape, strict=True)
     )
-    return volume(texture)[(i * SIDE + j) * SIDE + k]
+    return volume(texture)[(i * shape[1] + j) * shape[2] + k]

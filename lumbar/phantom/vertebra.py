@@ -18,27 +18,29 @@ class Mean(NamedTuple):
     pedicle_width: float
     canal_width: float
     disc: float
+    spinous: float
     lean: float
 
 
 MEANS: Final[dict[str, Mean]] = {
-    "T8": Mean(19.0, 26.5, 30.0, 5.5, 18.0, 4.5, 0.0),
-    "T9": Mean(20.0, 27.5, 31.0, 6.0, 18.0, 5.0, 4.0),
-    "T10": Mean(21.5, 28.5, 33.0, 6.5, 18.0, 5.5, 8.0),
-    "T11": Mean(22.5, 29.5, 36.0, 7.5, 19.0, 6.0, 11.0),
-    "T12": Mean(24.0, 30.5, 39.0, 7.5, 21.5, 7.0, 13.0),
-    "L1": Mean(25.5, 31.5, 42.0, 8.0, 22.5, 8.5, 12.5),
-    "L2": Mean(26.5, 32.5, 44.0, 8.5, 23.0, 9.5, 9.0),
-    "L3": Mean(27.0, 33.5, 46.5, 10.0, 23.5, 10.5, 2.5),
-    "L4": Mean(27.0, 34.0, 49.0, 12.5, 24.5, 11.5, -7.0),
-    "L5": Mean(26.5, 34.0, 51.5, 16.0, 27.5, 11.0, -20.0),
-    "S1": Mean(29.0, 30.0, 50.0, 22.0, 30.0, 3.0, -38.0),
-    "S2": Mean(24.0, 19.0, 36.0, 20.0, 24.0, 1.2, -45.0),
-    "S3": Mean(20.0, 13.0, 28.0, 18.0, 18.0, 1.0, -38.0),
-    "S4": Mean(17.0, 10.0, 24.0, 16.0, 14.0, 1.0, -22.0),
-    "S5": Mean(14.0, 8.0, 20.0, 14.0, 12.0, 1.0, 0.0),
+    "T8": Mean(19.0, 26.5, 30.0, 5.5, 18.0, 3.5, 30.0, 0.0),
+    "T9": Mean(20.0, 27.5, 31.0, 6.0, 18.0, 3.8, 28.0, 4.0),
+    "T10": Mean(21.5, 28.5, 33.0, 6.5, 18.0, 4.2, 26.0, 8.0),
+    "T11": Mean(23.3, 29.5, 36.0, 7.5, 19.0, 4.6, 24.0, 11.0),
+    "T12": Mean(25.0, 30.5, 39.0, 7.5, 21.5, 5.4, 24.0, 13.0),
+    "L1": Mean(26.5, 31.5, 42.0, 8.0, 22.5, 6.6, 26.0, 12.5),
+    "L2": Mean(27.5, 32.5, 44.0, 8.5, 23.0, 7.6, 27.0, 9.0),
+    "L3": Mean(28.0, 33.5, 46.5, 10.0, 23.5, 8.4, 28.0, 2.5),
+    "L4": Mean(28.0, 34.0, 49.0, 12.5, 24.5, 9.0, 24.0, -7.0),
+    "L5": Mean(27.0, 34.0, 51.5, 16.0, 27.5, 8.4, 17.0, -20.0),
+    "S1": Mean(29.0, 30.0, 50.0, 22.0, 30.0, 3.0, 7.0, -38.0),
+    "S2": Mean(24.0, 19.0, 36.0, 20.0, 24.0, 1.2, 4.0, -45.0),
+    "S3": Mean(20.0, 13.0, 28.0, 18.0, 18.0, 1.0, 4.0, -38.0),
+    "S4": Mean(17.0, 10.0, 24.0, 16.0, 14.0, 1.0, 4.0, -22.0),
+    "S5": Mean(14.0, 8.0, 20.0, 14.0, 12.0, 1.0, 4.0, 0.0),
 }
-"""Body height, depth and width, pedicle width, distance between the pedicles, height of the disc below; lean.
+"""Body height, depth and width, pedicle width, distance between the pedicles, height of the disc below at
+its rim, length of the spinous process behind the lamina; lean.
 
 Bodies: Berry et al. (Spine 1987), Panjabi et al. (Spine 1992), Zhou et al. (Eur Spine J 2000); pedicles: Zindrick et
 al. (Spine 1987); canal: Eisenstein (J Bone Joint Surg Br 1977); discs: Zhou et al. 2000, Roberts et al. (Eur Spine J
@@ -69,6 +71,10 @@ class Vertebra:
         Share by which the body is slimmer at half its height.
     pedicle_width, canal_width : float
         Width of a pedicle; distance between the two.
+    spinous, droop : float
+        Length of the spinous process behind the lamina; how far it points down, mm per mm.
+    fatness : float
+        Brightness of its marrow relative to the average.
     """
 
     label: str
@@ -82,6 +88,9 @@ class Vertebra:
     waist: float
     pedicle_width: float
     canal_width: float
+    spinous: float
+    droop: float
+    fatness: float
 
     @property
     def sacral(self) -> bool:
@@ -90,7 +99,7 @@ class Vertebra:
 
     @property
     def middle(self) -> float:
-        """v of the body's middle."""
+        """V of the body's middle."""
         return -0.5 * self.depth
 
     @property
