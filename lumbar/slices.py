@@ -59,9 +59,9 @@ class SliceIndex:
         self.study_id, self.series_id, self.instance = (
             meta[name].to_numpy(np.int64) for name in ("study_id", "series_id", "instance_number")
         )
-        self.position = _vectors(meta["ImagePositionPatient"], 3)
-        self.orientation = _vectors(meta["ImageOrientationPatient"], 6)
-        self.spacing = _vectors(meta["PixelSpacing"], 2)
+        self.position = tag_vectors(meta["ImagePositionPatient"], 3)
+        self.orientation = tag_vectors(meta["ImageOrientationPatient"], 6)
+        self.spacing = tag_vectors(meta["PixelSpacing"], 2)
         self.size = meta[["img_w", "img_h"]].to_numpy(np.int64)
         self.series, first = np.unique(self.series_id, return_index=True)
         self.first = np.append(first, len(meta)).astype(np.int64)
@@ -188,7 +188,7 @@ def load_slices(meta: pd.DataFrame, cache: Path, series: pd.DataFrame) -> SliceI
     return SliceIndex(wanted[present])
 
 
-def _vectors(column: pd.Series, length: int) -> Floats:
+def tag_vectors(column: pd.Series, length: int) -> Floats:
     """Turn a column of tuples into an array (N, length); NaN where a tag is absent or has another number of values."""
     unknown = (np.nan,) * length
     values = [value if isinstance(value, tuple | list) and len(value) == length else unknown for value in column]
