@@ -1,13 +1,22 @@
 """Fixtures that several test modules share."""
 
+import json
+import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from lumbar.tables import AXIAL_LEVELS, META, write_table
+
+GOLDEN = Path(__file__).parent / "golden"
 
 WriteDicom = Callable[..., Path]
 
@@ -55,3 +64,37 @@ def write_dicom() -> WriteDicom:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def mini_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Unpack the tiny competition of tests/golden/mini.tar.xz; tests take a copy of their own with `mini`."""
+    folder = tmp_path_factory.mktemp("mini")
+    with tarfile.open(GOLDEN / "mini.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    data = folder / "mini" / "datamount"
+    for path in (data / "train_images_v01").rglob("*.png"):
+        negative = data / "train_images_v04" / path.relative_to(data / "train_images_v01")
+        negative.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(negative), 255 - cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    meta = pd.read_csv(data / "meta_v1.csv")
+    for column in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        meta[column] = [tuple(json.loads(value)) for value in meta[column]]
+    write_table(meta, data, META)
+    mapping = pd.read_csv(folder / "mini" / "expected" / "axial_lvl.csv")
+    for column in ("mapped_ax_instance_number", "distance"):
+        mapping[column] = [json.loads(value) for value in mapping[column]]
+    write_table(mapping, data, AXIAL_LEVELS)
+    return folder / "mini"
+
+
+@pytest.fixture
+def mini(mini_source: Path, tmp_path: Path) -> Path:
+    """Copy the tiny competition: ``datamount/`` with both caches and all tables, ``weights/``, ``expected/``."""
+    return Path(shutil.copytree(mini_source, tmp_path / "mini"))
+
+
+@pytest.fixture(scope="session")
+def mini_folds(mini_source: Path) -> pd.DataFrame:
+    """Rows of the tiny competition's fold file."""
+    return pd.read_csv(mini_source / "datamount" / "train_folded_v1.csv")
