@@ -1,0 +1,1 @@
+"""New studies to grades: which series there are, which networks, one study's answer, the submission."""

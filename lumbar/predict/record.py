@@ -1,0 +1,248 @@
+"""What is known about a predicted study: grades, where they come from, the slices to show, and warnings.
+
+One file per study, ``<work>/records/<study number>.npz``, written when the study is finished: a run that was stopped
+goes on after it, and a report is made from these files without running a network again. A record holds numbers and
+pictures, and no tag of a patient.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lumbar.anatomy import GRADES, LEVELS, TARGETS
+from lumbar.files import write_bytes
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+
+MODELS: Final = "models"
+OTHER_SERIES: Final = "other series"
+NEIGHBOUR: Final = "neighbouring level"
+SHARES: Final = "class shares"
+SOURCES: Final = (MODELS, OTHER_SERIES, NEIGHBOUR, SHARES)
+"""Where a target's probabilities come from, from the best to the last.
+
+`MODELS`: networks that looked at the target's own level on the series type that it is graded on. `OTHER_SERIES`: only
+networks that looked at its level on axial slices, for want of the sagittal series. `NEIGHBOUR`: its level was not found
+and the nearest level stands in. `SHARES`: nothing is known but how frequent the grades are.
+"""
+
+_FORMAT: Final = 1
+
+
+class SeriesNote(NamedTuple):
+    """One series of a study: what it was taken for, and why."""
+
+    series_id: int
+    kind: str | None
+    """One of `lumbar.anatomy.SERIES_TYPES`; None where the series was ignored."""
+    reason: str
+    """How it was recognised, or why it was ignored; one clause without patient data."""
+    slices: int
+    """Slices that could be read; of an ignored series the files."""
+
+
+@dataclass(frozen=True, eq=False)
+class SagittalView:
+    """The slice that runs through the spinal canal, with the level points that were found on it.
+
+    Parameters
+    ----------
+    series_id, instance_number : int
+        Which slice.
+    kind : str
+        Series type.
+    spacing : tuple of float
+        Between rows, between columns, mm; NaN where unknown.
+    confidence : float
+        How sure the localiser is that the slice shows the lumbar spine, 0 to 1; NaN for published networks, whose
+        output has no fixed scale.
+    points : ndarray, shape (5, 2)
+        x, y per level (`lumbar.anatomy.LEVELS`), pixels.
+    image : ndarray, shape (H, W), uint8
+        The whole slice, as the v01 cache has it.
+    """
+
+    series_id: int
+    instance_number: int
+    kind: str
+    spacing: tuple[float, float]
+    confidence: float
+    points: Floats
+    image: Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class AxialView:
+    """The axial slice of one level, with the box that the classifiers looked at.
+
+    Parameters
+    ----------
+    level : str
+        One of `lumbar.anatomy.LEVELS`.
+    series_id, instance_number : int
+        Which slice: the one closest to the level point.
+    distance : float
+        Of the slice from the level point, mm.
+    slices : int
+        Slices in the level's sequence.
+    spacing : tuple of float
+        Between rows, between columns, mm; NaN where unknown.
+    box : ndarray, shape (4), int64
+        x0, y0, x1, y1, pixels, ends excluded.
+    points : ndarray, shape (2, 2)
+        x, y of the left and right subarticular point, pixels. Left is the patient's left, at the right of the image.
+    image : ndarray, shape (H, W), uint8
+        The whole slice, as the v01 cache has it.
+    """
+
+    level: str
+    series_id: int
+    instance_number: int
+    distance: float
+    slices: int
+    spacing: tuple[float, float]
+    box: NDArray[np.int64]
+    points: Floats
+    image: Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class StudyRecord:
+    """All that a run leaves of one study.
+
+    Parameters
+    ----------
+    study_id : int
+        Number of the study: its folder's name where that is a number, else a short hash.
+    fingerprint : str
+        Of the study's files and the networks; another one means that the record is stale.
+    probabilities : ndarray, shape (25, 3)
+        Per target (`lumbar.anatomy.TARGETS`) and grade; each row sums to 1.
+    source : tuple of str, length 25
+        Where each target's probabilities come from, of `SOURCES`.
+    models : mapping of str to ndarray, shape (25, 3)
+        The same per classifier, before the ensemble; NaN where it predicted nothing.
+    series : tuple of SeriesNote
+        The series used, then those ignored.
+    warnings : tuple of str
+        One sentence each: what fell back to what and why, and where the networks are unsure. Empty: all went well.
+    sagittal : SagittalView or None
+        None where no level was located.
+    axial : tuple of AxialView
+        At most one per level, from the head down; a level that is on no axial slice is left out.
+    """
+
+    study_id: int
+    fingerprint: str
+    probabilities: Floats
+    source: tuple[str, ...]
+    models: Mapping[str, Floats]
+    series: tuple[SeriesNote, ...]
+    warnings: tuple[str, ...]
+    sagittal: SagittalView | None = None
+    axial: tuple[AxialView, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = len(TARGETS), len(GRADES)
+        if self.probabilities.shape != shape or len(self.source) != len(TARGETS):
+            raise ValueError(
+                f"expected probabilities {shape} and {len(TARGETS)} sources, got {self.probabilities.shape}, "
+                f"{len(self.source)}"
+            )
+
+
+def write_record(folder: Path, record: StudyRecord) -> Path:
+    """Write a record atomically to ``<folder>/<study number>.npz``."""
+    arrays: dict[str, NDArray[Any]] = {"probabilities": record.probabilities}
+    arrays |= {f"models/{name}": values for name, values in record.models.items()}
+    views = {f"axial/{number}": view for number, view in enumerate(record.axial)}
+    texts: dict[str, Any] = {
+        "format": _FORMAT,
+        "study_id": record.study_id,
+        "fingerprint": record.fingerprint,
+        "source": record.source,
+        "series": record.series,
+        "warnings": record.warnings,
+        "models": list(record.models),
+        "views": {},
+    }
+    for name, view in {**({"sagittal": record.sagittal} if record.sagittal else {}), **views}.items():
+        values = asdict(view)  # type: ignore[call-overload]
+        arrays |= {f"{name}/{key}": value for key, value in values.items() if isinstance(value, np.ndarray)}
+        texts["views"][name] = {key: value for key, value in values.items() if not isinstance(value, np.ndarray)}
+    content = io.BytesIO()
+    np.savez_compressed(content, text=np.array(json.dumps(texts)), **arrays)  # type: ignore[arg-type]
+    path = folder / f"{record.study_id}.npz"
+    write_bytes(path, content.getvalue())
+    return path
+
+
+def read_record(path: Path) -> StudyRecord:
+    """Read a record.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError
+        If the file is absent, damaged or of another version.
+    """
+    with np.load(path, allow_pickle=False) as content:
+        text = json.loads(str(content["text"]))
+        if text["format"] != _FORMAT:
+            raise ValueError(f"{path}: record of version {text['format']}, expected {_FORMAT}")
+
+        def view(kind: type, name: str) -> Any:
+            plain = text["views"][name]
+            arrays = {field.name: content[f"{name}/{field.name}"] for field in fields(kind) if field.name not in plain}
+            return kind(**{**plain, **arrays, "spacing": tuple(plain["spacing"])})
+
+        return StudyRecord(
+            study_id=text["study_id"],
+            fingerprint=text["fingerprint"],
+            probabilities=content["probabilities"],
+            source=tuple(text["source"]),
+            models={name: content[f"models/{name}"] for name in text["models"]},
+            series=tuple(SeriesNote(*note) for note in text["series"]),
+            warnings=tuple(text["warnings"]),
+            sagittal=view(SagittalView, "sagittal") if "sagittal" in text["views"] else None,
+            axial=tuple(view(AxialView, f"axial/{n}") for n in range(len(LEVELS)) if f"axial/{n}" in text["views"]),
+        )
+
+
+class Records(Sequence[StudyRecord]):
+    """The records of a run, read one at a time when asked for, so that any number fits into memory.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they lie.
+    study_ids : sequence of int
+        Which studies, in the order of the submission.
+    notes : sequence of str
+        Warnings that concern the whole run: unusable weights, files that could not be read.
+    """
+
+    def __init__(self, folder: Path, study_ids: Sequence[int], notes: Sequence[str] = ()) -> None:
+        self.folder = folder
+        self.study_ids = tuple(study_ids)
+        self.notes = tuple(notes)
+
+    def __len__(self) -> int:
+        return len(self.study_ids)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Read one record, or with a slice make a shorter sequence."""
+        if isinstance(index, slice):
+            return Records(self.folder, self.study_ids[index], self.notes)
+        return read_record(self.folder / f"{self.study_ids[index]}.npz")
+
+    def __iter__(self) -> Iterator[StudyRecord]:
+        return (self[number] for number in range(len(self)))
