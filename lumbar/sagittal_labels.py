@@ -144,7 +144,7 @@ def level_points(outlines: list[dict[str, Any]], slices: pd.DataFrame) -> pd.Dat
     return pd.DataFrame(rows, columns=["instance_number", "position", "x", "y"])
 
 
-def human_points(coordinates: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
+def sagittal_points(coordinates: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
     """Select the canal and foramen points of slices that exist.
 
     Parameters
@@ -223,7 +223,7 @@ def carried_labels(points: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     points : DataFrame
-        Rows of `human_points` of this series.
+        Rows of `sagittal_points` of this series.
     slices : DataFrame
         Rows of the metadata table of this series.
 

@@ -24,7 +24,7 @@ from lumbar.sagittal_evaluation import accuracy, shift_recovery, true_level_poin
 from lumbar.sagittal_labels import (
     carried_labels,
     choose_shift,
-    human_points,
+    sagittal_points,
     level_points,
     read_outlines,
     shift_distances,
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     meta = read_table(args.data, META)
     series = read_table(args.data, TRAIN_SERIES)
     truth = true_level_points(read_table(args.data, TRUTH)) if (args.data / TRUTH.path).is_file() else None
-    human = human_points(read_table(args.data, LABEL_COORDINATES), meta)
+    human = sagittal_points(read_table(args.data, LABEL_COORDINATES), meta)
     sagittal = series.loc[series["series_description"].isin([SAGITTAL_T1, SAGITTAL_T2]), "series_id"].drop_duplicates()
     if args.source == "spinenet":
         _require_outlines(args.data)

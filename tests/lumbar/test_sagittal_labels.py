@@ -14,7 +14,7 @@ from lumbar.sagittal_labels import (
     HALF_WIDTH,
     carried_labels,
     choose_shift,
-    human_points,
+    sagittal_points,
     level_points,
     read_outlines,
     shift_distances,
@@ -179,7 +179,7 @@ def coordinates(rows: list[tuple[int, str, str, float, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).assign(study_id=1, series_id=10)
 
 
-def test_human_points_are_those_of_known_conditions_on_slices_that_exist() -> None:
+def test_sagittal_points_are_those_of_known_conditions_on_slices_that_exist() -> None:
     given = coordinates(
         [
             (8, "Spinal Canal Stenosis", "L1/L2", 60, 100),
@@ -190,14 +190,14 @@ def test_human_points_are_those_of_known_conditions_on_slices_that_exist() -> No
             (8, "Spinal Canal Stenosis", "L2/L3", np.nan, 100),
         ]
     )
-    points = human_points(given, slices())
+    points = sagittal_points(given, slices())
     assert points["condition"].tolist() == ["spinal_canal_stenosis", "left_neural_foraminal_narrowing"]
     assert points["position"].tolist() == [0, 4]
 
 
 def test_a_canal_point_is_carried_across_the_vertebra_with_its_offset_undone() -> None:
     meta = slices()
-    points = human_points(coordinates([(8, "Spinal Canal Stenosis", "L3/L4", 62.8, 160.0)]), meta)
+    points = sagittal_points(coordinates([(8, "Spinal Canal Stenosis", "L3/L4", 62.8, 160.0)]), meta)
     labels = carried_labels(points, meta)
     assert labels["instance_number"].tolist() == list(range(3, 14))  # 4 mm apart: 5 each side within 22 mm
     assert (labels["x"] == round(62.8 - CANAL_BEHIND * WIDTH)).all()
@@ -210,7 +210,7 @@ def test_foramen_points_of_both_sides_are_joined_by_a_line() -> None:
     meta = slices()
     both = [(4, "Right Neural Foraminal Narrowing", "L4/L5", 50.0, 100.0),
             (12, "Left Neural Foraminal Narrowing", "L4/L5", 58.0, 108.0)]  # fmt: skip
-    labels = carried_labels(human_points(coordinates(both), meta), meta)
+    labels = carried_labels(sagittal_points(coordinates(both), meta), meta)
     below = FORAMEN_ABOVE * HEIGHT
     assert labels["instance_number"].tolist() == list(range(3, 14))
     assert labels["x"].tolist() == [50, 50, 51, 52, 53, 54, 55, 56, 57, 58, 58]
@@ -220,7 +220,7 @@ def test_foramen_points_of_both_sides_are_joined_by_a_line() -> None:
 @pytest.mark.parametrize(("side", "instance"), [("Left", 12), ("Right", 4)])
 def test_one_side_alone_still_tells_where_the_vertebra_is(side: str, instance: int) -> None:
     meta = slices()
-    points = human_points(coordinates([(instance, f"{side} Neural Foraminal Narrowing", "L1/L2", 50.0, 100.0)]), meta)
+    points = sagittal_points(coordinates([(instance, f"{side} Neural Foraminal Narrowing", "L1/L2", 50.0, 100.0)]), meta)
     labels = carried_labels(points, meta)
     middle = labels["instance_number"].mean()
     assert abs(middle - 8) <= 0.5
@@ -230,13 +230,13 @@ def test_one_side_alone_still_tells_where_the_vertebra_is(side: str, instance: i
 def test_sides_are_told_by_the_patient_not_by_the_order_of_slices() -> None:
     meta = slices()
     meta["ImagePositionPatient"] = meta["ImagePositionPatient"].tolist()[::-1]
-    points = human_points(coordinates([(4, "Left Neural Foraminal Narrowing", "L1/L2", 50.0, 100.0)]), meta)
+    points = sagittal_points(coordinates([(4, "Left Neural Foraminal Narrowing", "L1/L2", 50.0, 100.0)]), meta)
     assert abs(carried_labels(points, meta)["instance_number"].mean() - 8) <= 0.5
 
 
 def test_a_slice_of_unknown_place_is_an_error_that_names_the_series() -> None:
     meta = slices()
     meta["ImagePositionPatient"] = [np.nan, *meta["ImagePositionPatient"].tolist()[1:]]
-    points = human_points(coordinates([(8, "Spinal Canal Stenosis", "L3/L4", 62.8, 160.0)]), meta)
+    points = sagittal_points(coordinates([(8, "Spinal Canal Stenosis", "L3/L4", 62.8, 160.0)]), meta)
     with pytest.raises(UserError, match="series 10: ImagePositionPatient must hold 3 finite numbers"):
         carried_labels(points, meta)

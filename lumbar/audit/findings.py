@@ -1,0 +1,128 @@
+"""What a check is, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from lumbar.audit.inputs import Inputs
+
+Severity = Literal["error", "warning", "info", "ok"]
+
+SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info", "ok")
+"""The worst first. An error makes the data unfit to train on."""
+
+ERROR_SHARE: Final = 0.05
+"""Share of cases above which what would be a warning is an error: odd labels are part of the real data, but few."""
+
+FEW: Final = 3
+"""Fewer cases than this are odd ones out and no error, whatever their share of a small data set."""
+
+MAX_EXAMPLES: Final = 4
+"""How many cases a finding names."""
+
+MAX_EXHIBITS: Final = 12
+"""How many slices a finding shows."""
+
+
+class Mark(NamedTuple):
+    """A point on a slice, pixels."""
+
+    x: float
+    y: float
+    kind: str
+    """``left``, ``right``, ``canal`` or ``stage 1``."""
+
+
+class Exhibit(NamedTuple):
+    """A slice that looks wrong, and the points that make it so."""
+
+    study_id: int
+    series_id: int
+    instance_number: int
+    caption: str
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Parameters
+    ----------
+    severity : str
+        One of `SEVERITIES`.
+    title : str
+        What was looked for.
+    text : str
+        What it means, and what to do; a phrase without a full stop.
+    examples : str
+        The first cases.
+    cases, total : int
+        How many of how many.
+    exhibits : tuple of Exhibit
+        Slices to look at.
+    """
+
+    severity: Severity
+    title: str
+    text: str = ""
+    examples: str = ""
+    cases: int = 0
+    total: int = 0
+    exhibits: tuple[Exhibit, ...] = ()
+
+
+class Check(NamedTuple):
+    """A check: what it looks for, the inputs that it cannot do without, and the function that does it."""
+
+    title: str
+    needs: tuple[str, ...]
+    """Names of tables of `Inputs` that must be present."""
+    find: Callable[[Inputs, str], Iterator[Finding]]
+    """Gets the inputs and the title."""
+
+
+def judge(
+    title: str,
+    cases: Iterable[object],
+    total: int,
+    text: str,
+    *,
+    error_above: float = ERROR_SHARE,
+    mildest: Severity = "warning",
+    exhibits: Sequence[Exhibit] = (),
+) -> Finding:
+    """Make a finding of a list of cases: ok if there are none, an error if too many, else `mildest`.
+
+    Parameters
+    ----------
+    title : str
+        What was looked for.
+    cases : iterable
+        The offenders; the first few are named.
+    total : int
+        Out of how many.
+    text : str
+        What it means.
+    error_above : float
+        Share above which it is an error, from `FEW` cases on; 1 never, 0 always.
+    mildest : str
+        Severity up to that share.
+    exhibits : sequence of Exhibit
+        Slices to look at; the first `MAX_EXHIBITS` are kept.
+    """
+    offenders = list(cases)
+    if not offenders:
+        return Finding("ok", title, total=total)
+    many = len(offenders) > error_above * total and (len(offenders) >= FEW or not error_above)
+    severity: Severity = "error" if many else mildest
+    named = ", ".join(map(str, offenders[:MAX_EXAMPLES])) + (", ..." if len(offenders) > MAX_EXAMPLES else "")
+    return Finding(severity, title, text, named, len(offenders), total, tuple(exhibits[:MAX_EXHIBITS]))
+
+
+def note(title: str, cases: Iterable[object], total: int, text: str, *, exhibits: Sequence[Exhibit] = ()) -> Finding:
+    """Make a finding of something that real data have and that training copes with, however often it occurs."""
+    return judge(title, cases, total, text, error_above=1, mildest="info", exhibits=exhibits)

@@ -1,0 +1,148 @@
+"""What the audit looks at: the files that are there, and the tables, each read once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from lumbar.anatomy import CONDITION_BY_TITLE, CONDITION_PARTS, LEVEL_BY_LABEL
+from lumbar.audit.findings import Finding, judge
+from lumbar.cache import VERSIONS, cache_dir, is_identifier
+from lumbar.cli import UserError, require_dir
+from lumbar.slices import tag_vectors
+from lumbar.tables import (
+    DOWNLOAD,
+    FOLDS,
+    LABEL_COORDINATES,
+    META,
+    SAGITTAL_LABELS,
+    TEST_SERIES,
+    TRAIN,
+    TRAIN_SERIES,
+    Table,
+    read_table,
+)
+
+SPLITS: Final = ("train", "test")
+
+TABLES: Final[dict[str, Table]] = {
+    "train": TRAIN,
+    "series": TRAIN_SERIES,
+    "coordinates": LABEL_COORDINATES,
+    "test_series": TEST_SERIES,
+    "meta": META,
+    "folds": FOLDS,
+    "stage1": SAGITTAL_LABELS,
+}
+"""Tables by the names that checks ask for."""
+
+REQUIRED: Final = ("train", "series", "coordinates")
+"""Tables without which nothing can be trained."""
+
+IDENTIFIERS: Final = ("study_id", "series_id", "instance_number")
+"""Columns of whole numbers."""
+
+SLICE: Final = ["series_id", "instance_number"]
+"""Columns that name a slice."""
+
+
+class Inputs:
+    """A data folder under audit.
+
+    Parameters
+    ----------
+    data : Path
+        The data folder.
+
+    Raises
+    ------
+    UserError
+        If it has no ``train_images``.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        require_dir(data / "train_images", "the training studies", f"Get them with {DOWNLOAD}")
+        self.tables: dict[str, pd.DataFrame] = {}
+        self.problems: list[Finding] = []
+        for name, table in TABLES.items():
+            if (data / table.path).is_file() or name in REQUIRED:
+                try:
+                    self._admit(name, read_table(data, table))
+                except UserError as error:
+                    self.problems.append(Finding("error", f"{table.path} can be read", str(error), cases=1, total=1))
+        self.files = {split: _list_slices(data / f"{split}_images", ".dcm") for split in SPLITS}
+        self.caches = {
+            version: _list_slices(cache_dir(data / "train_images", version), ".png")
+            for version in VERSIONS
+            if cache_dir(data / "train_images", version).is_dir()
+        }
+
+    def _admit(self, name: str, rows: pd.DataFrame) -> None:
+        """Keep the rows of a table whose identifiers are whole numbers, as everything that joins them needs."""
+        columns = [column for column in IDENTIFIERS if column in rows]
+        numbers = rows[columns].apply(pd.to_numeric, errors="coerce")
+        whole = (numbers % 1 == 0).all(axis=1)
+        text = "rows with something else, left out"
+        bad = [" ".join(map(str, each)) for each in rows.loc[~whole, columns].to_numpy()]
+        self.problems.append(judge(f"identifiers in {TABLES[name].path} are whole numbers", bad, len(rows), text))
+        self.tables[name] = rows[whole].assign(**numbers[whole].astype(np.int64))
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        return self.tables[name]
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """Known label coordinates, with ``part`` (nfn, scs, ss) and ``side`` (left, right or canal).
+
+        ``condition`` and ``level`` as column names. Needs ``coordinates``.
+        """
+        rows = self["coordinates"]
+        rows = rows.assign(condition=rows["condition"].map(CONDITION_BY_TITLE), level=rows["level"].map(LEVEL_BY_LABEL))
+        rows = rows.assign(**rows[["x", "y"]].apply(pd.to_numeric, errors="coerce"))
+        rows = rows.dropna(subset=["condition", "level", "x", "y"])
+        side = rows["condition"].str.split("_").str[0].where(rows["condition"].str.contains("left|right"), "canal")
+        return rows.assign(part=rows["condition"].map(CONDITION_PARTS), side=side)
+
+    @cached_property
+    def placed_labels(self) -> pd.DataFrame:
+        """`labels` on slices of the metadata table, with ``img_w, img_h`` and ``towards_left`` (patient x, mm)."""
+        meta = self["meta"]
+        rows = self.labels.merge(meta.drop(columns="study_id"), on=SLICE)
+        position, orientation = (
+            tag_vectors(rows["ImagePositionPatient"], 3),
+            tag_vectors(rows["ImageOrientationPatient"], 6),
+        )
+        spacing = tag_vectors(rows["PixelSpacing"], 2)
+        towards_left = position[:, 0] + rows["x"] * spacing[:, 1] * orientation[:, 0]
+        return rows.assign(towards_left=towards_left + rows["y"] * spacing[:, 0] * orientation[:, 3])
+
+
+def records(rows: pd.DataFrame) -> Iterator[Any]:
+    """Go through the rows of a table as named tuples."""
+    return iter(rows.itertuples())
+
+
+def _list_slices(images: Path, suffix: str) -> pd.DataFrame:
+    """List ``<study>/<series>/<instance><suffix>``; files and folders of other names are left out."""
+    rows = [
+        (study, series, int(Path(file.name).stem))
+        for study, study_folder in _numbered_folders(images)
+        for series, series_folder in _numbered_folders(study_folder)
+        for file in os.scandir(series_folder)
+        if file.name.endswith(suffix) and is_identifier(Path(file.name).stem)
+    ]
+    return pd.DataFrame(sorted(rows), columns=["study_id", "series_id", "instance_number"], dtype=np.int64)
+
+
+def _numbered_folders(folder: Path) -> Iterator[tuple[int, Path]]:
+    if folder.is_dir():
+        for each in os.scandir(folder):
+            if is_identifier(each.name) and each.is_dir():
+                yield int(each.name), Path(each.path)

@@ -1,0 +1,78 @@
+"""Runs every check, and says whether the data is fit to train on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final, NamedTuple
+
+import pandas as pd
+
+from lumbar.anatomy import TARGETS
+from lumbar.audit import files, grades, labels, slices
+from lumbar.audit.findings import SEVERITIES, Check, Finding
+from lumbar.audit.inputs import TABLES, Inputs
+from lumbar.audit.overview import as_text, overview
+
+CHECKS: Final[tuple[Check, ...]] = (*files.CHECKS, *grades.CHECKS, *labels.CHECKS, *slices.CHECKS)
+
+
+class Report(NamedTuple):
+    """An audit, ready to be shown."""
+
+    data: str
+    overview: list[tuple[str, pd.DataFrame]]
+    findings: list[Finding]
+    """The worst first."""
+    fit: bool
+    verdict: str
+
+
+def audit(inputs: Inputs) -> Report:
+    """Run every check that the tables at hand allow."""
+    findings = list(inputs.problems)
+    skipped: Counter[str] = Counter()
+    for check in CHECKS:
+        missing = [name for name in check.needs if name not in inputs.tables]
+        skipped.update(missing[:1])
+        if not missing:
+            findings += check.find(inputs, check.title)
+    for name, count in skipped.items():
+        text = f"as they need {TABLES[name].path}, made by {TABLES[name].made_by}"
+        findings.append(Finding("info", "all checks are done", f"skipped, {text}", cases=count, total=len(CHECKS)))
+    if inputs.files["train"].empty:
+        findings.append(Finding("error", "there are slices", "train_images holds no <study>/<series>/<instance>.dcm"))
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    fit, verdict = _verdict(inputs, findings)
+    return Report(str(inputs.data), list(overview(inputs)), findings, fit, verdict)
+
+
+def _verdict(inputs: Inputs, findings: list[Finding]) -> tuple[bool, str]:
+    """Say in one line whether the data is fit to train on, and why."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    warnings = sum(finding.severity == "warning" for finding in findings)
+    if errors:
+        worst = errors[0]
+        share = f" on {worst.cases:,} of {worst.total:,}" if worst.total else ""
+        more = f" (and {len(errors) - 1} more errors)" if errors[1:] else ""
+        return False, f"not fit to train on: {worst.title!r} fails{share}: {worst.text}{more}"
+    reason = f"no errors, {warnings} warnings"
+    if "meta" not in inputs.tables:
+        reason += "; run scripts/prepare.py for the checks that need the metadata"
+    if inputs["train"][list(TARGETS)].isna().all(axis=None):
+        return True, f"fit to train the localisers only: train.csv holds no grades ({reason})"
+    return True, f"fit to train on: {reason}"
+
+
+def to_text(report: Report) -> str:
+    """Write a report for a terminal."""
+    lines = []
+    for title, rows in report.overview:
+        lines += [title, *("  " + line for line in as_text(rows)), ""]
+    passed = [finding for finding in report.findings if finding.severity == "ok"]
+    lines.append("Checks")
+    for finding in report.findings:
+        if finding.severity != "ok":
+            what = f"{finding.title}: {finding.cases:,} of {finding.total:,}; {finding.text}"
+            lines.append(f"  {finding.severity:<9}{what}" + (f": {finding.examples}" if finding.examples else ""))
+    lines += [f"  ok       {finding.title} ({finding.total:,})" for finding in passed]
+    return "\n".join([*lines, "", f"{report.data}: {report.verdict}"])

@@ -1,0 +1,33 @@
+"""Audit a download or a phantom: what is there, what is odd, and whether it is fit to train on.
+
+Works before and after preparation: checks that need the metadata (scripts/prepare.py), the folds or the stage-1 labels
+are skipped, and named, where those do not exist. Exit status 0: fit to train on; 1: not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lumbar.audit.inputs import Inputs
+from lumbar.audit.page import to_html
+from lumbar.audit.report import audit, to_text
+from lumbar.cli import parser, run
+from lumbar.files import write_text
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    options = parser(__doc__ or "", workers=False)
+    options.add_argument("--html", type=Path, metavar="FILE", help="also write a page with the slices that look wrong")
+    args = options.parse_args(argv)
+
+    report = audit(Inputs(args.data))
+    if args.html is not None:
+        write_text(args.html, to_html(report, args.data))
+    print(to_text(report))
+    return 0 if report.fit else 1
+
+
+if __name__ == "__main__":
+    run(main)
