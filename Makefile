@@ -35,7 +35,7 @@ bench: setup  ## the benchmarks, on a phantom made for them
 	$(BIN)/python benchmarks/run_all.py
 
 demo: setup  ## the synthetic competition and every preparation step, on any laptop
-	$(BIN)/python scripts/make_phantom.py --out $(DEMO) --studies 24 --test-studies 4 --seed 0 --irregular 0.15 --force
+	$(BIN)/python scripts/make_phantom.py --out $(DEMO) --studies 24 --test-studies 4 --seed 0 --irregular 0.15
 	$(BIN)/python scripts/prepare.py --data $(DEMO)
 	$(BIN)/python scripts/make_folds.py --data $(DEMO)
 	$(BIN)/python scripts/make_sag_loc_labels_part2.py --data $(DEMO)

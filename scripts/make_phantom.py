@@ -35,11 +35,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="test studies (default: %(default)s)")  # fmt: skip
     add("--seed", type=whole_number, default=defaults.seed, metavar="N", help="seed (default: %(default)s)")
     add("--size", choices=get_args(Size), default=defaults.size,
-        help="small: 192-256 pixels; full: as the real data (default: %(default)s)")  # fmt: skip
+        help="small: 208-256 pixels; full: as the real data (default: %(default)s)")  # fmt: skip
     add("--irregular", type=probability, default=defaults.irregular, metavar="P",
         help="share of studies with one of the real data's oddities (default: %(default)s)")  # fmt: skip
     add("--force", action="store_true",
-        help="delete the competition that the folder holds, even a real download, and start anew")  # fmt: skip
+        help="delete another phantom that the folder holds, and start anew")  # fmt: skip
     return options.parse_args(argv)
 
 

@@ -96,12 +96,12 @@ def make_competition(out: Path, options: Options, workers: int = 1, force: bool 
     workers : int
         Processes; the result does not depend on it.
     force : bool
-        Delete the competition that the folder holds, if it is another one, and make this one.
+        Delete the phantom that the folder holds, and make this one. A real download is never deleted.
 
     Raises
     ------
     UserError
-        If the folder holds a real download or another phantom, and not `force`.
+        If the folder holds a real download, or another phantom and not `force`.
     """
     start = time.perf_counter()
     tasks = deal_tasks(out, options)
@@ -134,9 +134,12 @@ def _claim(out: Path, options: Options, force: bool) -> None:
     marker, content = out / MARKER, json.dumps(asdict(options), indent=1) + "\n"
     held = [out / name for name in OWN_PATHS if (out / name).exists()]
     same = marker.is_file() and marker.read_text(encoding="utf-8") == content
+    if held and not marker.is_file():
+        raise UserError(
+            f"{out}: holds a competition that is no phantom ({held[0].name}); choose another --out", status=2
+        )
     if held and not same and not force:
-        what = "another phantom" if marker.exists() else f"a competition that is no phantom ({held[0].name})"
-        raise UserError(f"{out}: holds {what}; choose another --out, or let --force delete it", status=2)
+        raise UserError(f"{out}: holds another phantom; choose another --out, or let --force delete it", status=2)
     for path in held if force else []:
         if path.is_dir():
             shutil.rmtree(path)

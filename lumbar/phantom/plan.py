@@ -26,7 +26,7 @@ LEFT, POSTERIOR, HEAD = np.eye(3)
 """Axes of patient coordinates (DICOM LPS)."""
 
 MATRICES: Final[dict[Size, tuple[int, ...]]] = {
-    "small": (192, 208, 224, 240, 256),
+    "small": (208, 224, 240, 256),
     "full": (512, 512, 512, 512, 320, 320, 384, 384, 448, 448, 640, 760),
 }
 """Image sizes in pixels; a size stands as often as its share in the real data asks."""
@@ -135,11 +135,11 @@ def plan_series(scene: Scene, rng: np.random.Generator) -> list[SeriesPlan]:
 
 
 def plan_sagittal(scene: Scene, rng: np.random.Generator) -> SeriesPlan:
-    """Plan a sagittal T1 series over both rows of foramina, T11 to S2 in its field, from either side."""
+    """Plan a sagittal T1 series over both rows of foramina, T12 to S1 in its field, from either side."""
     patient = scene.patient
     foramina = np.array([patient.foramen_centre(level, side) for level in LEVELS for side in ("left", "right")])
     ends = [patient.vertebra_corners(name, float(level_centre(patient, level)[0]))
-            for name, level in (("T11", LEVELS[0]), ("L3", LEVELS[2]), ("S2", LEVELS[-1]))]  # fmt: skip
+            for name, level in (("T12", LEVELS[0]), ("L3", LEVELS[2]), ("S1", LEVELS[-1]))]  # fmt: skip
     spine = np.concatenate([corners for corners in ends if corners is not None])
     low, high = spine.min(axis=0), spine.max(axis=0)
     right, left = foramina[:, 0].min(), foramina[:, 0].max()
@@ -148,7 +148,7 @@ def plan_sagittal(scene: Scene, rng: np.random.Generator) -> SeriesPlan:
     spacing = float(rng.choice((4.0, 4.4, 4.5, 4.8, 5.0)))
     thickness = min(spacing, float(rng.choice((4.0, 4.0, 4.5))))
     count = int(np.clip(np.ceil((left - right + rng.uniform(22, 38)) / spacing) + 1, 15, 20))
-    field_of_view = max(260.0, high[2] - low[2] + rng.uniform(16, 50))
+    field_of_view = max(250.0, high[2] - low[2] + rng.uniform(20, 50))
     shape = _shape(scene.size, rng)
     planes = _stack(centre, -LEFT + rng.normal(0, 0.03, 3), POSTERIOR, field_of_view, shape, spacing * _centred(count))
     if rng.random() < 0.6:  # most scanners count from the patient's right

@@ -203,17 +203,20 @@ def test_no_test_studies(tmp_path):
     assert tables.read_table(tmp_path, tables.TEST_SERIES).empty
 
 
-def test_never_writes_over_something_else_unless_forced(tmp_path):
+@pytest.mark.parametrize("force", [False, True])
+def test_a_real_download_is_never_written_over(tmp_path, force):
     real = tmp_path / "train_images/1/2/3.dcm"
     real.parent.mkdir(parents=True)
     real.write_bytes(b"precious")
     with pytest.raises(UserError, match="no phantom") as error:
-        make_competition(tmp_path, Options(1, 0))
+        make_competition(tmp_path, Options(1, 0), force=force)
     assert error.value.status == 2 and real.exists() and [p.name for p in tmp_path.iterdir()] == ["train_images"]
+
+
+def test_another_phantom_is_replaced_only_when_forced(tmp_path):
     (tmp_path / "README.md").write_text("kept")
-    make_competition(tmp_path, Options(1, 0), force=True)
-    assert not real.exists() and (tmp_path / "README.md").exists()
+    make_competition(tmp_path, Options(1, 0))
     with pytest.raises(UserError, match="another phantom"):
         make_competition(tmp_path, Options(1, 0, seed=1))
     make_competition(tmp_path, Options(1, 0, seed=1), force=True)
-    assert len(list((tmp_path / "train_images").iterdir())) == 1
+    assert len(list((tmp_path / "train_images").iterdir())) == 1 and (tmp_path / "README.md").exists()

@@ -42,14 +42,14 @@ def test_three_series_of_the_right_kinds(straight_patient, seed):
 
 @pytest.mark.parametrize("size", MATRICES)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_sagittal_series_covers_t11_to_s2_and_both_foramina(straight_patient, seed, size):
+def test_sagittal_series_covers_t12_to_s1_and_both_foramina(straight_patient, seed, size):
     series = plan_sagittal(Scene(straight_patient, size=size), np.random.default_rng(seed))
     assert 15 <= len(series.slices) <= 20
     assert series.slices[0].shape[0] in MATRICES[size]
     for level in LEVELS:
         for side in ("left", "right"):
             assert series.find(straight_patient.foramen_centre(level, side)) is not None
-    for vertebra in VERTEBRAE:
+    for vertebra in VERTEBRAE[1:-1]:
         for corner in straight_patient.vertebra_corners(vertebra, 0.0):
             assert series.find(corner) is not None
 
