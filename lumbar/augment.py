@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lumbar.cli import UserError, nearest
+from lumbar.volumes import resize
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask the network for a newer release
 
@@ -98,16 +99,6 @@ class Augmentation:
         moved = np.full_like(points, np.nan)
         moved[known] = np.reshape(result["keypoints"], (-1, 2))
         return result["images"], moved
-
-
-def resize(images: Pixels, size: tuple[int, int], interpolation: int) -> Pixels:
-    """Resize slices (S, H, W) to (S, *size); an array of that size already is returned as it is."""
-    if images.shape[1:] == tuple(size):
-        return images
-    resized = np.empty((len(images), *size), dtype=np.uint8)
-    for image, out in zip(images, resized, strict=True):
-        cv2.resize(image, size[::-1], dst=out, interpolation=interpolation)
-    return resized
 
 
 def _inside(points: Points, shape: tuple[int, ...]) -> bool:

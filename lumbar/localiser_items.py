@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lumbar.augment import Augmentation, Mode, resize
+from lumbar.augment import Augmentation, Mode
 from lumbar.items import ItemDataset, Row, as_tensors
 from lumbar.slices import SliceIndex
+from lumbar.volumes import resize
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from lumbar import boxes
 from lumbar.anatomy import LEVELS
-from lumbar.augment import resize
 from lumbar.slices import SliceIndex
-from lumbar.volumes import VolumeStore
+from lumbar.volumes import VolumeStore, resize
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -125,6 +125,16 @@ class VolumeStore:
         return volume
 
 
+def resize(images: Pixels, size: tuple[int, int], interpolation: int) -> Pixels:
+    """Resize slices (S, H, W) to (S, *size) with one of OpenCV's interpolations; an equal size changes nothing."""
+    if images.shape[1:] == tuple(size):
+        return images
+    resized = np.empty((len(images), *size), dtype=np.uint8)
+    for image, out in zip(images, resized, strict=True):
+        cv2.resize(image, size[::-1], dst=out, interpolation=interpolation)
+    return resized
+
+
 def scan_pngs(folder: Path) -> Iterator[tuple[int, os.DirEntry[str]]]:
     """Find the cached slices of a series: instance number and directory entry of each ``<instance number>.png``.
 

@@ -1,7 +1,10 @@
 """Fixtures that several test modules share."""
 
 import json
+import runpy
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -98,3 +101,19 @@ def mini(mini_source: Path, tmp_path: Path) -> Path:
 def mini_folds(mini_source: Path) -> pd.DataFrame:
     """Rows of the tiny competition's fold file."""
     return pd.read_csv(mini_source / "datamount" / "train_folded_v1.csv")
+
+
+@pytest.fixture
+def run_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """``run_here("aggregate_localisation.py", "--folds", 0)`` runs a command as its file, without a process start."""
+
+    def run(script: str, *options: object) -> "subprocess.CompletedProcess[str]":
+        path = Path(__file__).parents[1] / script
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, options)])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(path), run_name="__main__")
+        return subprocess.CompletedProcess(sys.argv, int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
