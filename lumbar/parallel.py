@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -86,7 +86,7 @@ def alone(function: Callable[[Item], Result], item: Item, lost: Callable[[Item],
 
 def _pooled(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
     """Map over a pool of processes; leaving early cancels what has not begun."""
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(os.getpid(),)) as pool:
+    with ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
         try:
             yield from pool.map(function, items)
         except BaseException:
@@ -94,15 +94,16 @@ def _pooled(function: Callable[[Item], Result], items: Sequence[Item], workers: 
             raise
 
 
-def _start_worker(parent: int) -> None:
+def _start_worker() -> None:
     """Set up a worker process."""
     cv2.setNumThreads(1)  # each process uses one core, so OpenCV must not start threads of its own in it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C, once, and stops its workers
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    """End this process soon after its parent: a killed parent cannot stop its workers, and they would wait for ever."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)
+def _end_with_parent() -> None:
+    """End this process when its parent ends: a killed parent cannot stop its workers, and they would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -179,7 +179,7 @@ def prepare_images(
     with locked(images, lambda: _say(f"{images}: another run is at work on it; waiting for its end")):
         present = list(_series(images, total.failures))
         if not present:
-            raise UserError(f"{images}: holds no <study>/<series>/ folder of DICOM files", status=2)
+            raise UserError(f"{images}: holds no folder <study number>/<series number>/ of DICOM files", status=2)
         cached = {key for version in versions for key in _series(cache_dir(images, version), [])}
         jobs = [SeriesJob(images, *key, tuple(versions), force) for key in sorted({*present, *cached})]
         for path, reason in total.failures:

@@ -1,6 +1,7 @@
 """Make the metadata table: one row per usable slice of the image folders.
 
-The part of scripts/prepare.py that makes meta_v1.pkl and test_meta_v1.pkl; see there.
+The part of scripts/prepare.py that makes meta_v1.pkl and test_meta_v1.pkl; see there. Tags that a file lacks are NaN.
+PatientID is kept only where it is the study's number, as in the competition; names and dates never leave a DICOM file.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def test_all_failed_still_gives_a_table(tmp_path: Path) -> None:
 def test_a_folder_without_series_is_an_error_and_costs_no_cache(images: Path) -> None:
     prepare(images)
     (images / "100").rename(images.parent / "100")
-    with pytest.raises(UserError, match="holds no"):
+    with pytest.raises(UserError, match="holds no folder"):
         prepare(images)
     assert len(list((images.parent / "train_images_v01").rglob("*.png"))) == 4
 
