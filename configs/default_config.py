@@ -77,6 +77,15 @@ class Config:
         "bce", "mask loss; batch_softmax is the published one, for published checkpoints"
     )
 
+    # Ensemble.
+    oof_configs: tuple[str, ...] = key((), "configs whose out-of-fold predictions the ensemble reads, from weights_dir")
+    oof: tuple[str, ...] = key((), "further out-of-fold tables for it: CSV files in the submission's format")
+    oof_dropout: float = key(0.0, "chance of hiding a model's predictions of a training study, 0-1")
+    mlp_members: int = key(8, "MLPs per condition group, of different initial weights; their predictions are averaged")
+    mlp_prior: float = key(100.0, "belief in the mean of models that the MLP corrects, worth as many training studies")
+    mlp_levels: bool = key(False, "the MLP also sees the levels above and below its target")
+    mlp_conditions: bool = key(False, "the MLP also sees the other side and the other conditions of its target's level")
+
     # Optimisation.
     epochs: int = key(8, "passes over the training items")
     lr: float = key(2e-4, "peak learning rate of AdamW")
@@ -118,9 +127,18 @@ class Config:
         UserError
             Names the key, the value and what is allowed.
         """
-        positive = ("lr", "epochs", "batch_size", "grad_accumulation", "nonfinite_limit", "in_channels", "n_classes")
-        not_negative = ("weight_decay", "clip_grad", "num_workers", "eval_steps", "data_sample")
-        shares = ("warmup", "mask_loss")
+        positive = (
+            "lr",
+            "epochs",
+            "batch_size",
+            "grad_accumulation",
+            "nonfinite_limit",
+            "in_channels",
+            "n_classes",
+            "mlp_members",
+        )
+        not_negative = ("mlp_prior", "weight_decay", "clip_grad", "num_workers", "eval_steps", "data_sample")
+        shares = ("warmup", "mask_loss", "oof_dropout")
         for name in positive:
             self._require(name, getattr(self, name) > 0, "greater than 0")
         for name in not_negative:

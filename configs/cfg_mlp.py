@@ -1,0 +1,26 @@
+"""Ensemble: an MLP per condition group combines the three classifiers, trained on the competition's metric itself.
+
+Command: ``python train.py -C cfg_mlp --fold 0``, or ``python scripts/ensemble.py`` for all folds and a table.
+Needs: folds (scripts/make_folds.py) and the validation outputs of the classifiers for all folds.
+Expect: seconds on a CPU; a lower score than the mean of the models (docs/mlp.md).
+"""
+
+from configs.default_config import Config
+
+cfg = Config(
+    dataset="ds_oof",
+    model="mdl_mlp",
+    post_process_pipeline="pp_dummy",
+    metric="metric_mlp",
+    oof_configs=("cfg_dh_12y8", "cfg_dh_29a2", "cfg_dh_29g"),
+    oof_dropout=0.1,
+    hidden_dim=16,
+    batch_size=64,  # whole studies: the metric is a function of a set
+    batch_size_val=4096,
+    drop_last=False,
+    epochs=15,
+    lr=2e-2,
+    weight_decay=0.1,
+    mixed_precision="off",
+    num_workers=0,
+)

@@ -1,0 +1,56 @@
+"""Out-of-fold predictions: a study with what every model of the ensemble predicts for its 25 targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lumbar.augment import Augmentation, Mode
+from lumbar.items import ItemDataset, Row, as_tensors, batch_to_device, stack_rows
+from lumbar.labels import StudyGrades
+from lumbar.oof import check_overlap, gather
+
+__all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
+
+
+class CustomDataset(ItemDataset):
+    """One item per study of which any model predicted anything, labelled or not.
+
+    An item holds `probabilities` (models, 25, 3), NaN where missing, `target` (25), -100 where missing, and
+    `study_id`; when training also `n_studies`, the number of items. Then each model is hidden with the probability
+    `cfg.oof_dropout`, though never all of them, so that the network knows what to do without.
+    """
+
+    def __init__(self, df: pd.DataFrame, cfg: Any, aug: Augmentation | None, mode: Mode) -> None:
+        super().__init__(df, cfg, aug, mode)
+        study_id, probabilities = gather(cfg, df)
+        grades = StudyGrades(df).grades
+        if self.training:
+            check_overlap(cfg, probabilities, grades)
+        predicted = np.any(~np.isnan(probabilities[..., 0]), axis=2)  # (N, models)
+        known = np.any(predicted, axis=1)
+        self.predicted = predicted[known]
+        self.study_id = study_id[known]
+        self.probabilities = probabilities[known].astype(np.float32)
+        self.target = grades[known]
+
+    def __len__(self) -> int:
+        return len(self.study_id)
+
+    def __getitem__(self, index: int) -> Row:
+        probabilities = self.probabilities[index]
+        item = {"probabilities": probabilities, "target": self.target[index], "study_id": self.study_id[index]}
+        if self.training:
+            item |= {"probabilities": self._hide(index, probabilities), "n_studies": len(self)}
+        return as_tensors(item)
+
+    def _hide(self, index: int, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Hide models of one study at random."""
+        kept = self.predicted[index] & (self.rng(index).random(len(probabilities)) >= self.cfg.oof_dropout)
+        return np.where(kept[:, None, None], probabilities, np.nan) if kept.any() else probabilities
+
+
+tr_collate_fn = val_collate_fn = stack_rows

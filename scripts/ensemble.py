@@ -1,0 +1,169 @@
+"""Train the MLP ensemble on every fold and compare it with the models that it combines.
+
+python scripts/ensemble.py                                        (the three classifiers, from weights/)
+python scripts/ensemble.py --oof a.csv b.csv --labels train.csv --folds train_folded_v1.csv
+python scripts/ensemble.py --oof other.csv --configs cfg_dh_29a2 cfg_dh_12y8     (both kinds together)
+
+Tables given with --oof are CSV files in the submission's format (row_id, normal_mild, moderate, severe) that hold
+out-of-fold predictions of any other pipeline; rows may be missing. The score of each fold comes from an MLP that was
+trained on the other folds' rows. Written to weights/<name>/: the checkpoints of each fold, oof.csv (the ensemble's own
+out-of-fold predictions in the same format) and scores.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pandas.api.types import is_integer_dtype
+from torch import Tensor
+
+from lumbar import tables
+from lumbar.anatomy import TARGETS
+from lumbar.cli import UserError, parser, run
+from lumbar.config import describe, load_config
+from lumbar.engine import checkpoint
+from lumbar.engine.run import run as train
+from lumbar.ensemble import COMBINED, MEAN, compare
+from lumbar.files import atomic_path
+from lumbar.folds import check_grades
+from lumbar.labels import StudyGrades
+from lumbar.oof import check_overlap, gather, model_names, write_predictions
+from lumbar.scoring import softmax
+from lumbar.tables import read_table, write_table
+
+CONFIG = "cfg_mlp"
+KEYS = (
+    "name", "weights_dir", "seed", "mlp_members", "mlp_prior", "mlp_levels", "mlp_conditions", "oof_dropout",
+    "hidden_dim", "epochs", "batch_size", "lr", "weight_decay",
+)  # fmt: skip
+"""Keys of the config that are options here too; train.py -C cfg_mlp takes all of them, one fold at a time."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; exit status 0, 1 (failed), 2 (bad use) or 128 + signal (stopped)."""
+    options = vars(make_parser().parse_args(argv))
+    cfg = make_config(options)
+    rows = read_table(Path(cfg.data_dir), dataclasses.replace(tables.FOLDS, path=cfg.folds_table))
+    folds = predicted_folds(cfg, rows)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    outputs: dict[int, dict[str, Tensor]] = {}
+    for fold in folds:
+        run_cfg = dataclasses.replace(cfg, fold=fold)
+        status = train(run_cfg, gpus=[])  # so small a network is faster without
+        if status:
+            return status
+        outputs[fold] = checkpoint.load(output_path(run_cfg, checkpoint.VAL_DATA))
+    report(cfg, outputs)
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser: the inputs, and the keys of the config that matter here."""
+    result = parser(__doc__ or "", workers=False)
+    files = {"type": Path, "metavar": "FILE"}
+    result.add_argument("--oof", nargs="+", default=[], **files, help="out-of-fold tables of other pipelines")  # type: ignore[arg-type]
+    result.add_argument(
+        "--configs",
+        nargs="*",
+        metavar="CONFIG",
+        help=f"configs to combine (default: those of {CONFIG}; none with --oof)",
+    )
+    result.add_argument("--labels", **files, help="grades: train.csv (default: those of the fold file)")  # type: ignore[arg-type]
+    result.add_argument("--folds", **files, help="folds: study_id, fold (default: train_folded_v1.csv in --data)")  # type: ignore[arg-type]
+    keys = result.add_argument_group("keys of the config (default)")
+    for key, _, value, about in describe(load_config(CONFIG)):
+        if key in KEYS:
+            keys.add_argument(f"--{key}", metavar="VALUE", help=f"{about} ({value!r})".replace("%", "%%"))
+    return result
+
+
+def make_config(options: dict[str, Any]) -> Any:
+    """Build the config that all folds share, from the options as typed."""
+    cfg = load_config(CONFIG, {key: options[key] for key in KEYS if options[key] is not None})
+    configs = options["configs"]
+    if configs is None:
+        configs = () if options["oof"] else cfg.oof_configs
+    cfg = dataclasses.replace(
+        cfg,
+        data_dir=str(options["data"]),
+        oof_configs=tuple(configs),
+        oof=tuple(map(str, options["oof"])),
+        seed=max(cfg.seed, 0),
+    )
+    if options["labels"] or options["folds"]:
+        path = write_folds(cfg, options["labels"], options["folds"])
+        cfg = dataclasses.replace(cfg, folds_table=str(path.absolute()))
+    return cfg
+
+
+def write_folds(cfg: Any, labels: Path | None, folds: Path | None) -> Path:
+    """Bring grades and folds from files of the user's into one fold file, under the ensemble's folder."""
+    given = Path(cfg.data_dir) / cfg.folds_table if folds is None else folds
+    needs = ("study_id", "fold") if labels else ("study_id", "fold", *TARGETS)
+    rows = read_table(Path(), tables.Table(str(given), needs, tables.FOLDS.made_by)).drop_duplicates("study_id")
+    if not all(is_integer_dtype(rows[column]) for column in ("study_id", "fold")):
+        raise UserError(f"{given}: study_id and fold must be whole numbers in every row")
+    if labels is not None:
+        grades = read_table(Path(), dataclasses.replace(tables.TRAIN, path=str(labels)))
+        rows = rows[["study_id", "fold"]].merge(grades[[*tables.TRAIN.columns]], on="study_id")
+        if rows.empty:
+            raise UserError(f"{labels} and {given} have no study_id in common")
+    check_grades(rows)
+    rows = rows.assign(series_id=0, series_description="")
+    return write_table(rows[list(tables.FOLDS.columns)], Path(cfg.weights_dir) / cfg.name, tables.FOLDS)
+
+
+def predicted_folds(cfg: Any, rows: pd.DataFrame) -> list[int]:
+    """List the folds for which there are predictions; before anything is trained, all inputs are checked."""
+    study_id, probabilities = gather(cfg, rows)
+    check_overlap(cfg, probabilities, StudyGrades(rows).grades)
+    predicted = study_id[~np.isnan(probabilities).all((1, 2, 3))]
+    folds = sorted(int(fold) for fold in rows.loc[rows["study_id"].isin(predicted), "fold"].unique())
+    if len(folds) < 2:
+        raise UserError(
+            f"only fold {folds[0]} has predictions; training and scoring an ensemble needs two folds or more"
+        )
+    return folds
+
+
+def output_path(cfg: Any, name: str) -> Path:
+    """Path of an output of one fold's run."""
+    return Path(cfg.weights_dir) / cfg.name / f"fold{cfg.fold}" / name.format(seed=cfg.seed)
+
+
+def report(cfg: Any, outputs: dict[int, dict[str, Tensor]]) -> None:
+    """Write the ensemble's out-of-fold predictions and the scores, and print these."""
+    folder, names = Path(cfg.weights_dir) / cfg.name, model_names(cfg)
+    pooled = {key: torch.cat([output[key] for output in outputs.values()]) for key in next(iter(outputs.values()))}
+    order = pooled["study_id"].argsort()
+    pooled = {key: value[order] for key, value in pooled.items()}
+    write_predictions(folder / "oof.csv", pooled["study_id"].numpy(), softmax(pooled["logits"].numpy()))
+    scored = {"all": compare(pooled, names)} | {str(fold): compare(output, names) for fold, output in outputs.items()}
+    table = pd.DataFrame(
+        [{"fold": fold, "model": name, **parts} for fold, scores in scored.items() for name, parts in scores.items()]
+    )
+    with atomic_path(folder / "scores.csv") as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+    print(
+        table[table["fold"] == "all"]
+        .drop(columns="fold")
+        .to_string(index=False, float_format="{:.4f}".format, na_rep="-")
+    )
+    before, after = scored["all"][MEAN]["score"], scored["all"][COMBINED]["score"]
+    print(
+        f"{cfg.name}: score {after:.4f}, mean of models {before:.4f} ({after / before - 1:+.1%}); "
+        f"{len(order)} studies, {len(outputs)} folds, each scored by an MLP trained on the others; "
+        f"{folder / 'oof.csv'}, {folder / 'scores.csv'}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
