@@ -36,7 +36,8 @@ def thumbnail(data: Path, exhibit: Exhibit) -> NDArray[np.uint8] | None:
         BGR, the longer side `LONGER_SIDE` pixels; None where the slice is in no cache.
     """
     place = f"{exhibit.study_id}/{exhibit.series_id}/{exhibit.instance_number}.png"
-    files = [cache_dir(data / "train_images", version) / place for version in VERSIONS]
+    # The slice's own quantiles (v04) show more of it than a window set by hand.
+    files = [cache_dir(data / "train_images", version) / place for version in sorted(VERSIONS, reverse=True)]
     pictures = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in files if path.is_file())
     picture = next((each for each in pictures if each is not None), None)
     if picture is None:
