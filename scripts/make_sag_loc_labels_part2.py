@@ -24,9 +24,9 @@ from lumbar.sagittal_evaluation import accuracy, shift_recovery, true_level_poin
 from lumbar.sagittal_labels import (
     carried_labels,
     choose_shift,
-    sagittal_points,
     level_points,
     read_outlines,
+    sagittal_points,
     shift_distances,
     shifted_labels,
 )

@@ -14,9 +14,9 @@ from lumbar.sagittal_labels import (
     HALF_WIDTH,
     carried_labels,
     choose_shift,
-    sagittal_points,
     level_points,
     read_outlines,
+    sagittal_points,
     shift_distances,
     shifted_labels,
 )
@@ -220,7 +220,9 @@ def test_foramen_points_of_both_sides_are_joined_by_a_line() -> None:
 @pytest.mark.parametrize(("side", "instance"), [("Left", 12), ("Right", 4)])
 def test_one_side_alone_still_tells_where_the_vertebra_is(side: str, instance: int) -> None:
     meta = slices()
-    points = sagittal_points(coordinates([(instance, f"{side} Neural Foraminal Narrowing", "L1/L2", 50.0, 100.0)]), meta)
+    points = sagittal_points(
+        coordinates([(instance, f"{side} Neural Foraminal Narrowing", "L1/L2", 50.0, 100.0)]), meta
+    )
     labels = carried_labels(points, meta)
     middle = labels["instance_number"].mean()
     assert abs(middle - 8) <= 0.5
