@@ -109,11 +109,7 @@ class LevelDataset(ItemDataset):
         rows = sequences.slice_rows(number)
         if self.training and part == SS:
             rows = random_stretch(rows, rng)
-        if part == SS:
-            # A quarter turn counter-clockwise: the patient's left, on the right of an axial slice, comes up.
-            images = np.rot90(sequences.read(self.store, number, rows, self.size[::-1]), axes=(1, 2))
-        else:
-            images = sequences.read(self.store, number, rows, self.size)
+        images = sequences.read(self.store, number, rows, self.size, turned=part == SS)
         if self.training and part == NFN and rng.random() < 0.5:
             images, rows, target = images[::-1], rows[::-1], target[::-1]
         if self.aug is not None:

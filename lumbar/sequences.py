@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lumbar import boxes
 from lumbar.anatomy import LEVELS
 from lumbar.slices import SliceIndex
-from lumbar.volumes import VolumeStore, resize
+from lumbar.volumes import VolumeStore
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -70,7 +70,7 @@ class Sequences:
         """Boxes as cut out of slices of the series' most common size, shape (N, 4)."""
         return boxes.to_pixels(self.box, self.size, self.rounding)
 
-    def read(self, store: VolumeStore, number: int, rows: Ints, size: tuple[int, int]) -> Pixels:
+    def read(self, store: VolumeStore, number: int, rows: Ints, size: tuple[int, int], turned: bool = False) -> Pixels:
         """Cut one sequence out of its series and resize it.
 
         Parameters
@@ -82,7 +82,10 @@ class Sequences:
         rows : ndarray, shape (S)
             Which slices, usually `slice_rows`.
         size : tuple of int
-            Height and width to resize to, pixels.
+            Height and width of the result, pixels.
+        turned : bool
+            Turn the resized crops 90 degrees counter-clockwise: the patient's left, on the right of an axial slice,
+            comes up.
 
         Returns
         -------
@@ -94,8 +97,12 @@ class Sequences:
         in_slices = boxes.scale(self.box[number], self.size[number], sizes)
         cuts = boxes.to_pixels(in_slices, sizes, self.rounding)
         result = np.empty((len(rows), *size), dtype=np.uint8)
-        for k, (instance, cut) in enumerate(zip(self.slices.instance[rows].tolist(), cuts.tolist(), strict=True)):
-            result[k] = resize(volume.crop(instance, cut)[None], size, cv2.INTER_CUBIC)[0]
+        for out, instance, cut in zip(result, self.slices.instance[rows].tolist(), cuts.tolist(), strict=True):
+            crop = volume.crop(instance, cut)
+            if turned:
+                cv2.rotate(cv2.resize(crop, size, interpolation=cv2.INTER_CUBIC), cv2.ROTATE_90_COUNTERCLOCKWISE, out)
+            else:
+                cv2.resize(crop, size[::-1], out, interpolation=cv2.INTER_CUBIC)
         return result
 
 

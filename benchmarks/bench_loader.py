@@ -1,0 +1,161 @@
+"""How fast items are made: per config and core, and against decoding every PNG of a sequence in full.
+
+All in one process on one core, without the network; volumes have been made and are in the page cache, as from the
+second epoch on. The comparison reads the same validation items of cfg_dh_29a2 twice in turns: through the volumes, and
+with a store that decodes each slice's whole PNG and crops after, as the published datasets do.
+
+python benchmarks/bench_loader.py                    (makes a small phantom and faultless localisers' tables for it)
+python benchmarks/bench_loader.py --data datamount   (a prepared and aggregated data folder)
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import perfect_localisers
+import torch
+
+from lumbar.augment import build_augmentation
+from lumbar.cli import positive_int
+from lumbar.config import find_module, load_config
+from lumbar.volumes import resize
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ("cfg_dh_05b5_loc", "cfg_dh_05b5_loc_test2", "cfg_dh_14p2_locsag", "cfg_dh_14p2_locsag_test",
+           "cfg_dh_14s10a_locsag", "cfg_dh_29a2", "cfg_dh_29g", "cfg_dh_12y8")  # fmt: skip
+COMPARED = "cfg_dh_29a2"
+LEAST_RATIO = 3.0
+
+
+class WholePngs:
+    """A store that decodes the whole PNG of a slice whenever a part of it is asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root
+
+    def series(self, study_id: int, series_id: int) -> WholePngs:
+        self.folder = self.root / str(study_id) / str(series_id)
+        return self
+
+    def crop(self, instance: int, box: tuple[int, int, int, int]) -> Any:
+        x0, y0, x1, y1 = box
+        return cv2.imread(str(self.folder / f"{instance}.png"), cv2.IMREAD_GRAYSCALE)[y0:y1, x0:x1]
+
+
+def make_dataset(config: str, mode: str, data: Path) -> Any:
+    cfg = replace(load_config(config), data_dir=str(data), seed=0)
+    module = find_module("data", cfg.dataset, ["CustomDataset"], config)
+    return module.CustomDataset(pd.read_csv(data / cfg.folds_table), cfg, build_augmentation(cfg, mode), mode)
+
+
+def rate(dataset: Any, items: np.ndarray, seconds: float) -> float:
+    """Items per second over whole rounds of the items, after one round to warm up."""
+    for index in items:
+        dataset[int(index)]
+    done, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        for index in items:
+            dataset[int(index)]
+        done += len(items)
+    return done / (time.perf_counter() - start)
+
+
+def some_items(dataset: Any, count: int) -> np.ndarray:
+    return np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
+
+
+def compare(data: Path, count: int, seconds: float, rounds: int = 3) -> bool:
+    """Print the ratio, the median of some rounds, and what is left of an item's time; True if it is large enough."""
+    volumes, pngs = (make_dataset(COMPARED, "val", data) for _ in range(2))
+    pngs.store = WholePngs(volumes.store.root)
+    items = some_items(volumes, count)
+    for index in items[:5]:
+        for one, other in zip(volumes[int(index)], pngs[int(index)], strict=True):
+            assert torch.equal(one["input"], other["input"])
+    pairs = [(rate(volumes, items, seconds), rate(pngs, items, seconds)) for _ in range(rounds)]
+    ratio = float(np.median([fast / slow for fast, slow in pairs]))
+    slices = np.mean([len(row["input"]) for index in items for row in volumes[int(index)]])
+    rows = np.mean([len(volumes[int(index)]) for index in items])
+    print(f"\n{COMPARED} validation items, {rows:.1f} sequences of {slices:.1f} slices each:")
+    print(f"  volumes {pairs[0][0]:.1f} items/s, whole PNGs {pairs[0][1]:.1f} items/s: {ratio:.1f} times")
+    share = 1e-3 * pairs[0][0] * rows * slices * resize_ms(volumes.size)
+    print(f"  resizing the crops to {volumes.size[0]} px takes {share:.0%} of an item's time and bounds it now")
+    return ratio >= LEAST_RATIO
+
+
+def resize_ms(size: tuple[int, int], repeats: int = 300) -> float:
+    """Milliseconds that one cubic resize of a usual crop (128 px) takes."""
+    crop = np.random.default_rng(0).integers(0, 256, (1, 128, 128), dtype=np.uint8)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        resize(crop, size, cv2.INTER_CUBIC)
+    return (time.perf_counter() - start) / repeats * 1e3
+
+
+@contextmanager
+def data_folder(given: Path | None, studies: int, size: str) -> Iterator[Path]:
+    """Give the folder to read, or a phantom with all tables in a temporary folder."""
+    if given is not None:
+        yield given
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "datamount"
+        run = _runner(data)
+        run("make_phantom.py", "--out", data, "--studies", studies, "--test-studies", 0, "--size", size)
+        for script in ("prepare.py", "make_folds.py", "make_sag_loc_labels_part2.py"):
+            run(script, "--data", data)
+        perfect_localisers.write_tables(data)
+        yield data
+
+
+def _runner(data: Path) -> Callable[..., None]:
+    def run(script: str, *options: object) -> None:
+        words = [sys.executable, ROOT / "scripts" / script, *map(str, options)]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    return run
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="prepared data folder (default: a new phantom)")
+    parser.add_argument("--studies", type=positive_int, default=6, metavar="N", help="studies of the phantom")
+    parser.add_argument("--size", choices=("small", "full"), default="small", help="of the phantom")
+    parser.add_argument("--items", type=positive_int, default=30, metavar="N", help="items read in turns")
+    parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="per measurement")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    with data_folder(options.data, options.studies, options.size) as data:
+        print(f"{'items per second and core':<28}{'training':>10}{'validation':>12}{'MB per item':>13}")
+        for config in CONFIGS:
+            rates = []
+            for mode in ("train", "val"):
+                dataset = make_dataset(config, mode, data)
+                items = some_items(dataset, options.items)
+                rates.append(rate(dataset, items, options.seconds))
+            read = [dataset[int(index)] for index in items]
+            rows = [row for item in read for row in (item if isinstance(item, list) else [item])]
+            size = sum(row["input"].numel() for row in rows) / len(items) / 1e6
+            print(f"{config:<28}{rates[0]:>10.1f}{rates[1]:>12.1f}{size:>13.2f}", flush=True)
+        fine = compare(data, options.items, options.seconds)
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
