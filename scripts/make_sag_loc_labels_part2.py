@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from tqdm import tqdm
 
 from lumbar.anatomy import SAGITTAL_T1, SAGITTAL_T2
 from lumbar.cli import UserError, parser, run
+from lumbar.parallel import ordered_map
 from lumbar.sagittal_evaluation import accuracy, shift_recovery, true_level_points, true_shift
 from lumbar.sagittal_labels import (
     carried_labels,
@@ -42,27 +42,28 @@ from lumbar.tables import (
 )
 
 
+class Series(NamedTuple):
+    """One sagittal series and what is known about it; a frame is None where a table has no row of it."""
+
+    outlines: Path
+    slices: pd.DataFrame | None
+    human: pd.DataFrame | None
+    truth: pd.DataFrame | None
+
+
 class Result(NamedTuple):
     """What became of one series: its label rows, or why it has none."""
 
     labels: pd.DataFrame | None
     reason: str = ""
+    warning: str = ""
     damaged: bool = False
     true_shift: int | None = None
 
 
-class Inputs(NamedTuple):
-    """The tables that every series needs, by series."""
-
-    data: Path
-    slices: Mapping[int, pd.DataFrame]
-    human: Mapping[int, pd.DataFrame]
-    truth: Mapping[int, pd.DataFrame]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    options = parser(__doc__ or "", workers=False)
+    options = parser(__doc__ or "")
     options.add_argument(
         "--source", choices=("spinenet", "coordinates"), default="spinenet", help="default: %(default)s"
     )
@@ -72,12 +73,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     series = read_table(args.data, TRAIN_SERIES)
     truth = true_level_points(read_table(args.data, TRUTH)) if (args.data / TRUTH.path).is_file() else None
     human = sagittal_points(read_table(args.data, LABEL_COORDINATES), meta)
-    sagittal = series.loc[series["series_description"].isin([SAGITTAL_T1, SAGITTAL_T2]), "series_id"].drop_duplicates()
+    sagittal = series.loc[series["series_description"].isin([SAGITTAL_T1, SAGITTAL_T2]), "series_id"].unique().tolist()
     if args.source == "spinenet":
         _require_outlines(args.data)
-    inputs = Inputs(args.data, _by_series(meta), _by_series(human), _by_series(truth))
+    tables = [_by_series(rows) for rows in (meta, human, truth)]
+    items = [
+        Series(args.data / VERTEBRA_OUTLINES.format(series_id=each), *(rows.get(each) for rows in tables))
+        for each in sorted(sagittal)
+    ]
     label = from_spinenet if args.source == "spinenet" else from_coordinates
-    results = {each: label(each, inputs) for each in tqdm(sorted(sagittal), desc="sagittal labels", unit="series")}
+    done = ordered_map(label, items, args.workers, "sagittal labels", unit="series")
+    results = dict(zip(sorted(sagittal), done, strict=True))
+    for result in results.values():
+        if result.warning:
+            print(f"warning: {result.warning}", file=sys.stderr)
 
     kept = [result.labels for result in results.values() if result.labels is not None]
     if not kept:
@@ -91,39 +100,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(any(result.damaged for result in results.values()))
 
 
-def from_spinenet(series_id: int, inputs: Inputs) -> Result:
+def from_spinenet(series: Series) -> Result:
     """Label a series from its outlines, if the human points say which count of vertebrae is right."""
-    path = inputs.data / VERTEBRA_OUTLINES.format(series_id=series_id)
-    if series_id not in inputs.slices:
+    path = series.outlines
+    if series.slices is None:
         return Result(None, "no slice in the metadata table")
     if not path.is_file():
         return Result(None, "no outlines (run scripts/make_sag_loc_labels_part1.py)")
-    slices = inputs.slices[series_id]
     try:
-        points = level_points(read_outlines(path), slices)
+        points = level_points(read_outlines(path), series.slices)
     except UserError as error:
-        tqdm.write(f"warning: {error if str(path) in str(error) else f'{path}: {error}'}", file=sys.stderr)
-        return Result(None, "damaged outlines", damaged=True)
-    true = true_shift(points, inputs.truth[series_id]) if series_id in inputs.truth else None
-    if series_id not in inputs.human:
+        warning = str(error) if str(path) in str(error) else f"{path}: {error}"
+        return Result(None, "damaged outlines", warning, damaged=True)
+    true = None if series.truth is None else true_shift(points, series.truth)
+    if series.human is None:
         return Result(None, "no human point", true_shift=true)
-    shift, reason = choose_shift(shift_distances(points, inputs.human[series_id]))
+    shift, reason = choose_shift(shift_distances(points, series.human))
     if shift is None:
         return Result(None, reason, true_shift=true)
-    return Result(shifted_labels(points, shift, slices), true_shift=true)
+    return Result(shifted_labels(points, shift, series.slices), true_shift=true)
 
 
-def from_coordinates(series_id: int, inputs: Inputs) -> Result:
+def from_coordinates(series: Series) -> Result:
     """Label a series from its human points."""
-    if series_id not in inputs.slices:
+    if series.slices is None:
         return Result(None, "no slice in the metadata table")
-    if series_id not in inputs.human:
+    if series.human is None:
         return Result(None, "no human point")
     try:
-        return Result(carried_labels(inputs.human[series_id], inputs.slices[series_id]))
+        return Result(carried_labels(series.human, series.slices))
     except UserError as error:
-        tqdm.write(f"warning: {error}", file=sys.stderr)
-        return Result(None, "a slice without position, orientation or spacing")
+        return Result(None, "a slice without position, orientation or spacing", str(error))
 
 
 def _require_outlines(data: Path) -> None:

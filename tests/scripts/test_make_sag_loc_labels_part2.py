@@ -101,7 +101,7 @@ def test_coordinates_alone_label_every_marked_series(data: Path, run_script: Cal
     assert (labels.loc[labels["series_id"] != FAR, "x"] == 160).all()
     assert "truth" not in done.stdout
     first = (data / SAGITTAL_LABELS.path).read_bytes()
-    run_script(SCRIPT, "--data", data, "--source", "coordinates")
+    run_script(SCRIPT, "--data", data, "--source", "coordinates", "--workers", 2)
     assert (data / SAGITTAL_LABELS.path).read_bytes() == first
 
 
