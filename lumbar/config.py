@@ -122,7 +122,7 @@ def parse_value(text: str, annotation: Any, name: str) -> Any:
         If the text fits no type that the key accepts.
     """
     options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-    for option in options:
+    for option in sorted(options, key=lambda option: option is str):  # any text is a str
         try:
             return _parse_as(text.strip(), option)
         except ValueError:

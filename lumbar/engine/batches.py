@@ -7,7 +7,7 @@ ranks see the very batches of one.
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -147,7 +147,6 @@ def worker_errors() -> Iterator[None]:
 
 
 def _start_worker(worker: int) -> None:
-    """Give a worker one thread; leave signals to the main process, which stops at a step's end."""
+    """Give a worker one thread, and a process group of its own: Ctrl-C is for the main process, which saves first."""
     cv2.setNumThreads(0)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    os.setpgid(0, 0)

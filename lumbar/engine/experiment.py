@@ -79,14 +79,16 @@ def settle(cfg: Any) -> Any:
     if cfg.pretrained_weights is not None:
         weights = Path(cfg.pretrained_weights.replace("{fold}", str(cfg.fold)))
         weights = checkpoint.newest(weights, cfg.seed) if weights.is_dir() else weights
-        # Weights from the hub would be overwritten, unless some are left out or need not fit.
-        pretrained = cfg.pretrained and (bool(cfg.pop_weights) or not cfg.strict)
-        changes |= {"pretrained_weights": str(weights), "pretrained": pretrained}
+        changes["pretrained_weights"] = str(weights)
+        if cfg.strict and not cfg.pop_weights:
+            changes["pretrained"] = False  # all of the hub's weights would be overwritten
         if seed < 0 and not cfg.train:
             seed = checkpoint.seed_of(weights)
     if seed < 0 and cfg.resume_training:
         seed = checkpoint.newest_seed(output_folder(cfg))
     changes["seed"] = seed if seed >= 0 else secrets.randbelow(2**31)
+    if cfg.resume_training and (output_folder(cfg) / checkpoint.NAME.format(seed=seed)).is_file():
+        changes["pretrained"] = False
     return dataclasses.replace(cfg, **changes)
 
 

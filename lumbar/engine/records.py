@@ -26,7 +26,9 @@ from lumbar.files import write_text
 HISTORY: Final = "history_seed{seed}.csv"
 SNAPSHOT: Final = "config_seed{seed}.json"
 EVENTS: Final = "tensorboard_seed{seed}"
-FREE: Final = {"resume_training", "num_workers", "data_dir", "weights_dir", "neptune_project", "neptune_mode"}
+FREE: Final = {
+    "resume_training", "pretrained", "num_workers", "data_dir", "weights_dir", "neptune_project", "neptune_mode",
+}  # fmt: skip
 """Keys that may change when a run is resumed without changing its result."""
 LIBRARIES: Final = ("torch", "timm", "numpy", "pandas", "opencv-python-headless", "albumentations")
 
