@@ -27,6 +27,7 @@ def ordered_map(
     description: str,
     unit: str = "it",
     lost: Callable[[Item], Result] | None = None,
+    quiet: bool = False,
 ) -> Iterator[Result]:
     """Apply a function to every item on several processes, results in the order of the items.
 
@@ -43,6 +44,8 @@ def ordered_map(
     lost : callable, optional
         Makes, in this process, the result of an item that kills its process even when it runs alone (a native
         library's crash, lack of memory). Without it such an item ends the run.
+    quiet : bool
+        Show no progress bar.
 
     Yields
     ------
@@ -56,7 +59,7 @@ def ordered_map(
     """
     workers = min(workers, max(1, len(items)))
     done = 0
-    with tqdm(total=len(items), desc=description, unit=unit, mininterval=0.5) as bar:
+    with tqdm(total=len(items), desc=description, unit=unit, mininterval=0.5, disable=quiet) as bar:
         while done < len(items):
             try:
                 in_process = workers == 1 and lost is None

@@ -147,6 +147,30 @@ def _dies(_: Path) -> bool:
     return False
 
 
+def prepare_all(
+    jobs: Sequence[SeriesJob], workers: int, description: str = "series", quiet: bool = False
+) -> Iterator[Report]:
+    """Prepare many series on several processes; a file that crashes one is found and left out.
+
+    Parameters
+    ----------
+    jobs : sequence of SeriesJob
+        The series.
+    workers : int
+        Processes.
+    description : str
+        Text of the progress bar.
+    quiet : bool
+        Show none.
+
+    Yields
+    ------
+    Report
+        One per series, in their order.
+    """
+    return ordered_map(prepare_series, jobs, workers, description, "series", lost=_isolate, quiet=quiet)
+
+
 def prepare_images(
     images: Path, versions: Sequence[str], table: tables.Table | None, workers: int, force: bool = False
 ) -> Report:
@@ -185,7 +209,7 @@ def prepare_images(
         for path, reason in total.failures:
             _say(f"{path}: {reason}")
         try:
-            for report in ordered_map(prepare_series, jobs, workers, images.name, "series", lost=_isolate):
+            for report in prepare_all(jobs, workers, images.name):
                 for path, reason in report.failures:
                     _say(f"{path}: {reason}")
                 total.add(report)

@@ -1,0 +1,208 @@
+"""Which trained networks there are: in the tree that training left, or in a folder that was packed for transport.
+
+A packed folder (`scripts/pack_weights.py`) is flat: one file of weights per network and `INDEX`, which names each with
+the values of its config, its size and its SHA-256. It is used whole or not at all: a damaged one is refused. In a tree
+a checkpoint that cannot be used is left out, with a message, as long as its config has another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from lumbar.cli import UserError
+from lumbar.config import load_config
+from lumbar.engine import checkpoint, records
+
+AXIAL, SAGITTAL, SLICES = "cfg_dh_05b5_loc", "cfg_dh_14p2_locsag", "cfg_dh_14s10a_locsag"
+"""The localisers: axial xy, sagittal xy, sagittal z."""
+
+CLASSIFIERS: Final = ("cfg_dh_12y8", "cfg_dh_29a2", "cfg_dh_29g")
+MLP: Final = "cfg_mlp"
+
+CONFIGS: Final = (AXIAL, SAGITTAL, SLICES, *CLASSIFIERS, MLP)
+"""Whose networks a prediction uses."""
+
+INDEX: Final = "index.json"
+FORMAT: Final = 1
+
+INFERENCE_KEYS: Final = (
+    "dataset", "model", "post_process_pipeline", "pp_bwd_fwd_fill", "cache", "img_size", "aug", "parts", "model_parts",
+    "filter_logits_mask_thresh_sag_t1", "filter_logits_mask_thresh_sag_t2", "dummy_series_id", "backbone",
+    "in_channels", "n_classes", "hidden_dim", "pool", "image_normalization", "slicelocation_clip", "classes",
+    "mask_objective", "oof_configs", "oof", "mlp_members", "mlp_levels", "mlp_conditions",
+)  # fmt: skip
+"""Keys in which the networks of one config must agree to be averaged."""
+
+_FOLD: Final = re.compile(r"fold(-?\d+)")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One trained network.
+
+    Parameters
+    ----------
+    path : Path
+        File of its weights.
+    fold, seed : int
+        Of its training; fold -1 is every patient.
+    cfg : config
+        With the values that it was trained with; `name` is the config.
+    """
+
+    path: Path
+    fold: int
+    seed: int
+    cfg: Any
+
+
+def find_checkpoints(weights: Path, problems: list[str]) -> dict[str, list[Trained]]:
+    """Find all networks of all folds and seeds.
+
+    Parameters
+    ----------
+    weights : Path
+        A tree ``<config>/fold<k>/checkpoint_last_seed<s>.pth``, or a packed folder.
+    problems : list of str
+        Gets one line per checkpoint of a tree that is left out.
+
+    Returns
+    -------
+    dict of str to list of Trained
+        By config, of those in `CONFIGS` that have any.
+
+    Raises
+    ------
+    UserError
+        If there is none; if a packed folder is damaged or incomplete.
+    """
+    if not weights.is_dir():
+        raise UserError(f"{weights}: no such folder; expected trained weights (train.py) or packed ones", status=2)
+    packed = (weights / INDEX).is_file()
+    trained = list(_read_index(weights) if packed else _search_tree(weights, problems))
+    by_config = {name: [each for each in trained if each.cfg.name == name] for name in CONFIGS}
+    found = {name: _agreeing(members, packed, problems) for name, members in by_config.items() if members}
+    if not found:
+        more = f"; {problems[0]}" if problems else ""
+        raise UserError(
+            f"{weights}: no <config>/fold<k>/checkpoint_last_seed<s>.pth of {', '.join(CONFIGS)}, and no packed "
+            f"{INDEX}{more}",
+            status=2,
+        )
+    return found
+
+
+def _search_tree(weights: Path, problems: list[str]) -> Iterable[Trained]:
+    """Find the checkpoints that training left."""
+    for name in CONFIGS:
+        for path in sorted((weights / name).glob("fold*/" + checkpoint.NAME.format(seed="*"))):
+            fold = _FOLD.fullmatch(path.parent.name)
+            if fold is None:
+                continue
+            seed = checkpoint.seed_of(path)
+            try:
+                cfg = _read_snapshot(name, path, path.with_name(records.SNAPSHOT.format(seed=seed)))
+            except UserError as error:
+                problems.append(f"{error}; left out")
+            else:
+                yield Trained(path, int(fold[1]), seed, cfg)
+
+
+def _read_snapshot(name: str, path: Path, snapshot: Path) -> Any:
+    """Read the config that a checkpoint was trained with; without a snapshot it counts as a published one."""
+    if not snapshot.is_file():
+        return restore_config(name, {"mask_objective": "batch_softmax"})
+    try:
+        values = dict(json.loads(snapshot.read_text())["config"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{snapshot}: not the record of a run ({type(error).__name__})") from error
+    if values.get("name") != name:
+        raise UserError(f"{path}: is of config {values.get('name')}, but lies in the folder of {name}")
+    return restore_config(name, values)
+
+
+def restore_config(name: str, values: Mapping[str, Any]) -> Any:
+    """Make a config of values that were written as JSON.
+
+    Parameters
+    ----------
+    name : str
+        The config; keys that are not in `values` are as it has them.
+    values : mapping
+        Values by key; keys that configs no longer have are passed over.
+    """
+    base = load_config(name)
+    known = {field.name for field in fields(base)}
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known}
+    return replace(base, **(plain | {"name": name, "pretrained": False, "compile": False}))
+
+
+def _agreeing(members: Sequence[Trained], packed: bool, problems: list[str]) -> list[Trained]:
+    """Leave out networks that were trained with other values than most of their config."""
+    values = [tuple(getattr(member.cfg, key) for key in INFERENCE_KEYS) for member in members]
+    usual, _ = Counter(values).most_common(1)[0]
+    for member, own in zip(members, values, strict=True):
+        if own != usual:
+            pairs = zip(INFERENCE_KEYS, own, usual, strict=True)
+            differing = ", ".join(f"{key} {mine!r} instead of {other!r}" for key, mine, other in pairs if mine != other)
+            problem = f"{member.path}: was trained with {differing} of the other networks of {member.cfg.name}"
+            if packed:
+                raise UserError(problem)
+            problems.append(f"{problem}; left out")
+    return [member for member, own in zip(members, values, strict=True) if own == usual]
+
+
+# ------------------------------------------------------------------------------------------------------ packed folders
+
+
+def sha256(path: Path) -> str:
+    """Compute the SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def entry(trained: Trained, path: Path) -> dict[str, Any]:
+    """Describe a packed network for the index.
+
+    Parameters
+    ----------
+    trained : Trained
+        The network.
+    path : Path
+        Its file in the packed folder.
+    """
+    return {
+        "file": path.name,
+        "config": trained.cfg.name,
+        "fold": trained.fold,
+        "seed": trained.seed,
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path),
+        "values": {key: getattr(trained.cfg, key) for key in INFERENCE_KEYS},
+    }
+
+
+def _read_index(weights: Path) -> Iterable[Trained]:
+    """Read and check a packed folder."""
+    index = weights / INDEX
+    again = "pack or copy the folder again"
+    try:
+        content = json.loads(index.read_text())
+        if content["format"] != FORMAT:
+            raise UserError(f"{index}: format {content['format']}, expected {FORMAT}; pack the weights again")
+        for each in content["networks"]:
+            path = weights / Path(each["file"]).name
+            if not path.is_file():
+                raise UserError(f"{path}: is missing; {again}")
+            if path.stat().st_size != each["bytes"] or sha256(path) != each["sha256"]:
+                raise UserError(f"{path}: is damaged (its SHA-256 is not that of {INDEX}); {again}")
+            yield Trained(path, each["fold"], each["seed"], restore_config(each["config"], each["values"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{index}: not the index of packed weights ({type(error).__name__}); {again}") from error

@@ -1,0 +1,146 @@
+"""What a DICOM header says about where a file belongs and what it shows, read without its pixels.
+
+The values here decide and are then forgotten: of a patient's tags none is kept, printed or written.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
+from pydicom.tag import Tag
+
+from lumbar.dicom import DicomError
+
+KEYWORDS: Final = (
+    "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "InstanceNumber", "Modality", "ImageType",
+    "SeriesDescription", "ProtocolName", "SequenceName", "ScanningSequence", "BodyPartExamined", "EchoTime",
+    "RepetitionTime", "InversionTime", "ImageOrientationPatient", "ContrastBolusAgent", "Rows",
+)  # fmt: skip
+_TAGS: Final = [Tag(keyword) for keyword in KEYWORDS]
+
+
+@dataclass(frozen=True)
+class Header:
+    """One file's header.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    study, patient, series, image : str
+        Unique identifiers; empty where absent. To tell files apart, for nothing else.
+    instance : int or None
+        InstanceNumber.
+    modality : str
+        For example ``MR``; empty where absent.
+    image_type, text, body_part, sequence : str
+        Lower case: ImageType; series description, protocol and sequence name; BodyPartExamined; ScanningSequence.
+    echo, repetition, inversion : float
+        Times, ms; NaN where absent.
+    orientation : tuple of float
+        ImageOrientationPatient; empty where absent or not six numbers.
+    contrast : bool
+        Whether a contrast agent was given.
+    is_image : bool
+        Whether it says how many rows of pixels it has.
+    """
+
+    path: Path
+    study: str
+    patient: str
+    series: str
+    image: str
+    instance: int | None
+    modality: str
+    image_type: str
+    text: str
+    body_part: str
+    sequence: str
+    echo: float
+    repetition: float
+    inversion: float
+    orientation: tuple[float, ...]
+    contrast: bool
+    is_image: bool
+
+
+def read_header(path: Path) -> Header:
+    """Read a file's header, up to its pixels.
+
+    Raises
+    ------
+    DicomError
+        If it cannot be read or is no DICOM file; one line: the path and the reason.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
+            return _header(path, {keyword: _value(dataset, keyword) for keyword in KEYWORDS})
+    except OSError as error:
+        raise DicomError(path, f"cannot be read ({error.strerror})") from error
+    except InvalidDicomError as error:
+        empty = path.stat().st_size == 0
+        raise DicomError(path, "empty file" if empty else "not a DICOM file (no 'DICM' marker)") from error
+    except Exception as error:  # a damaged file can raise nearly anything; its text may quote tags
+        raise DicomError(path, f"damaged or truncated DICOM file ({type(error).__name__})") from error
+
+
+def _value(dataset: pydicom.Dataset, keyword: str) -> Any:
+    """Return a tag's value; None where it is absent or malformed."""
+    try:
+        return dataset.get(keyword)
+    except Exception:  # pydicom parses a value when it is asked for, and a malformed one can raise nearly anything
+        return None
+
+
+def _header(path: Path, values: Mapping[str, Any]) -> Header:
+    """Bring the values of the tags into plain types."""
+    texts = {keyword: _text(value) for keyword, value in values.items()}
+    numbers = {keyword: _numbers(value) for keyword, value in values.items()}
+    instance = numbers["InstanceNumber"]
+    orientation = numbers["ImageOrientationPatient"]
+    described = " ".join(texts[keyword] for keyword in ("SeriesDescription", "ProtocolName", "SequenceName"))
+    times = [(numbers[keyword] or (math.nan,))[0] for keyword in ("EchoTime", "RepetitionTime", "InversionTime")]
+    return Header(
+        path=path,
+        study=texts["StudyInstanceUID"],
+        patient=texts["PatientID"],
+        series=texts["SeriesInstanceUID"],
+        image=texts["SOPInstanceUID"],
+        instance=int(instance[0]) if instance else None,
+        modality=texts["Modality"].upper(),
+        image_type=texts["ImageType"].lower(),
+        text=described.lower(),
+        body_part=texts["BodyPartExamined"].lower(),
+        sequence=texts["ScanningSequence"].lower(),
+        echo=times[0],
+        repetition=times[1],
+        inversion=times[2],
+        orientation=orientation if len(orientation) == 6 else (),
+        contrast=bool(texts["ContrastBolusAgent"]),
+        is_image=bool(numbers["Rows"]),
+    )
+
+
+def _text(value: Any) -> str:
+    """Return a value as text, several values separated by blanks."""
+    values = value if isinstance(value, MultiValue | list | tuple) else [value]
+    return " ".join(str(each).strip() for each in values if each is not None).strip()
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    """Return a value as finite numbers; none where it is absent or no number."""
+    values = value if isinstance(value, MultiValue | list | tuple) else [value]
+    try:
+        numbers = tuple(float(each) for each in values)
+    except (TypeError, ValueError):
+        return ()
+    return numbers if all(map(math.isfinite, numbers)) else ()
