@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Final
 
 import numpy as np
@@ -51,7 +52,9 @@ def paint_disc(canvas: Canvas, upper: Vertebra, lower: Vertebra, disc: Disc) -> 
     if window is None:
         return
     v = window.v + 0.5  # sits in front of the posterior longitudinal ligament
-    v = v - (disc.bulge + 0.5) * np.exp(np.square(window.u) * (-1 / 144)) * (v > lower.middle)
+    behind = np.clip(1 - v * (1 / lower.middle), 0, 1)  # 0 in the disc's middle, 1 at the posterior wall
+    behind *= np.clip(1 - np.square(window.u) * (1 / 324), 0, 1)  # and nothing 18 mm beside the mid-line
+    v = v - (disc.bulge + 0.5) * np.square(behind)
     radius = outline(lower, window.side, v)
     height = window.s - disc.s
     height -= 0.5 * (lower.half_height(window.v) - upper.half_height(window.v))
@@ -109,31 +112,36 @@ def paint_arch(canvas: Canvas, bone: Vertebra, arm: float) -> None:
         return
     height = window.s - bone.pedicle_s
     side, v = window.side, window.v
-    pedicle = ellipse(side - bone.pedicle_u, height, 0.5 * bone.pedicle_width, 0.5 * bone.pedicle_height)
-    bony = np.maximum(pedicle, slab(v, -6, 15))
-    if not bone.sacral:
+    nearest, farthest = float(side.min()), float(side.max())  # on a sagittal slice, half of the parts are elsewhere
+    parts = []
+    if farthest > 0.5 * bone.canal_width - 6:
+        pedicle = ellipse(side - bone.pedicle_u, height, 0.5 * bone.pedicle_width, 0.5 * bone.pedicle_height)
+        parts += [np.maximum(pedicle, slab(v, -6, 15)), upper_process(bone, window, arm)]
+    if farthest > 0.5 * bone.canal_width - 6 and not bone.sacral:
         wing = segment(side, v, (bone.pedicle_u + 2, 12), (bone.pedicle_u + 26, 15))
-        bony = np.minimum(bony, ellipse(wing, height, 2.8, 4.5))
-        bony = np.minimum(bony, lower_process(bone, window, arm))
+        parts += [ellipse(wing, height, 2.8, 4.5), lower_process(bone, window, arm)]
+    if nearest < bone.pedicle_u + 1 and not bone.sacral:
         lamina_v = 23.5 - (5.0 / bone.pedicle_u) * side - 0.28 * (height + 12)
         lamina = np.maximum(slab(v - lamina_v, -2.7, 2.7), slab(height, -0.64 * arm, -0.12 * arm))
-        bony = np.minimum(bony, np.maximum(lamina, side - bone.pedicle_u))
-    bony = np.minimum(bony, upper_process(bone, window, arm))
-    paint_bone(window, np.minimum(bony, _spinous(bone, window, arm)), bone.fatness)
+        parts.append(np.maximum(lamina, side - bone.pedicle_u))
+    if nearest < 6:
+        parts.append(_spinous(bone, window, arm))
+    if parts:
+        paint_bone(window, reduce(np.minimum, parts), bone.fatness)
 
 
 def upper_process(bone: Vertebra, window: Window, arm: float) -> Table:
     """Distance from the superior articular processes: behind the foramen, in front of the joint."""
     height = window.s - bone.pedicle_s
-    axis = segment(height, window.v, (1.0, 14.0), (0.42 * arm, 15.5))
-    return ellipse(axis, window.side - (bone.pedicle_u + 1.5), 5.0, 7.0)
+    axis = segment(height, window.v, (1.0, 13.5), (0.42 * arm, 14.3))
+    return ellipse(axis, window.side - (bone.pedicle_u + 1.5), 5.6, 7.5)
 
 
 def lower_process(bone: Vertebra, window: Window, arm: float) -> Table:
     """Distance from the inferior articular processes with the pars above them: behind the joint."""
     height = window.s - bone.pedicle_s
-    axis = segment(height, window.v, (-1.0, 15.5), (-0.64 * arm, 23.5))
-    return ellipse(axis, window.side - (bone.pedicle_u - 2.8), 4.6, 7.0)
+    axis = segment(height, window.v, (-1.0, 15.5), (-0.64 * arm, 22.5))
+    return ellipse(axis, window.side - (bone.pedicle_u - 2.8), 5.0, 7.2)
 
 
 def _spinous(bone: Vertebra, window: Window, arm: float) -> Table:

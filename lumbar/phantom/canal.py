@@ -66,7 +66,7 @@ def paint_foramina(canvas: Canvas) -> None:
         upper = patient.vertebrae[at]
         if upper.sacral:
             continue
-        inner, outer = 0.5 * upper.canal_width - 1.0, upper.pedicle_u + 0.5 * upper.pedicle_width + 2.0
+        inner, outer = 0.5 * upper.canal_width - 1.0, upper.pedicle_u + 0.5 * upper.pedicle_width + 1.0
         for number, sign in enumerate(SIGN.values()):
             reach = sorted((sign * inner, sign * (outer + 6)))
             window = canvas.window((disc.s - 8, disc.s + 22), (reach[0], reach[1]), (-3, 14))
@@ -74,12 +74,13 @@ def paint_foramina(canvas: Canvas) -> None:
                 continue
             side = window.u * sign
             height = window.s - (disc.s + FORAMEN_RISE)
-            depth = window.v - FORAMEN_V
+            lateral = np.maximum(side - patient.foramen_u(at), 0)
+            depth = window.v - FORAMEN_V + 0.3 * lateral  # the way out leads forwards
             half_height = 0.5 * disc.foramen_height[number]
             half_width = 0.5 * disc.foramen_width[number]
             up = height / half_height
             key = np.clip(0.85 + 0.25 * up, 0.5, 1.1)
-            closed = np.maximum(slab(depth, -6, 6.5), slab(height, -13, 13))
+            closed = np.maximum(slab(depth, -6, 6.5), slab(height, -13, 13)) + 0.05 * lateral * lateral
             window.paint(np.maximum(closed, slab(side, inner, outer)), "annulus")
             opening = (length(depth / (half_width * key), up) - 1) * half_width
             opening += np.square(np.clip(side - (outer - 4), 0, None)) * 0.1

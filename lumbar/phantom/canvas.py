@@ -143,7 +143,7 @@ class Canvas:
         self.s, self.u, self.v = patient.spine.to_straight(*self.axes)
         self.node = index(self.s)
         self.softness = 0.5 * (plane.row_spacing + plane.col_spacing)
-        middle = np.s_[layers // 2, COARSE // 2 :: COARSE, COARSE // 2 :: COARSE]
+        middle = np.s_[layers // 2, min(COARSE // 2, rows - 1) :: COARSE, min(COARSE // 2, cols - 1) :: COARSE]
         self._coarse = [np.broadcast_to(axis, picture.shape[1:])[middle] for axis in (self.s, self.u, self.v)]
         self._reach = 0.75 * COARSE * float(np.hypot(plane.row_spacing, plane.col_spacing)) + 0.5 * thickness
         self._limits = [(float(axis.min()), float(axis.max())) for axis in self._coarse]
@@ -157,10 +157,10 @@ class Canvas:
     @cached_property
     def blobs(self) -> Table:
         """Texture of large blobs, the same on all sub-planes, shape (1, rows, columns)."""
-        every = slice(1, None, COARSE // 2)
-        x, y, z = (_cut(axis, every, every)[axis.shape[0] // 2] for axis in self.axes)
-        found = look("blob", x, y, z, self.patient.build.texture)
         rows, cols = self.picture.shape[2:]
+        every = [slice(min(1, size - 1), None, COARSE // 2) for size in (rows, cols)]
+        x, y, z = (_cut(axis, *every)[axis.shape[0] // 2] for axis in self.axes)
+        found = look("blob", x, y, z, self.patient.build.texture)
         return np.asarray(cv2.resize(found, (cols, rows), interpolation=cv2.INTER_LINEAR), dtype=np.float32)[None]
 
     def everywhere(self) -> Window:
@@ -181,9 +181,9 @@ class Canvas:
             return None
         extents = []
         for axis, found in enumerate((rows, cols)):
-            cells, size = hit.shape[axis], self.picture.shape[2 + axis]
+            size: int = self.picture.shape[2 + axis]
             last = int(found[-1]) + 1
-            extents.append(slice(int(found[0]) * COARSE, size if last == cells else last * COARSE))
+            extents.append(slice(int(found[0]) * COARSE, size if last == hit.shape[axis] else last * COARSE))
         return self._window(*extents)
 
     def _window(self, rows: slice, cols: slice) -> Window:

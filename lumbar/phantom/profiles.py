@@ -46,13 +46,14 @@ def sac(bones: Sequence[Vertebra], discs: Sequence[Disc], area: float) -> dict[s
     free = float(np.sqrt(area / (np.pi * SAC_SHAPE)))
     for bone, disc in zip(bones, discs, strict=False):
         taper = {"S1": 0.62, "S2": 0.4}.get(bone.label, 0.12 if bone.sacral else 1.0)
-        s += [bone.s, disc.s + 2, disc.s, disc.s - 2]
+        s += [bone.s + 0.25 * bone.height, bone.s - 0.25 * bone.height, disc.s + 2, disc.s - 2]
         at_disc = disc.sac_half_depth
-        depth += [free * taper, at_disc, at_disc, at_disc]
-        width += [SAC_SHAPE * free * taper, *[disc.sac_half_width] * 3]
+        depth += [free * taper] * 2 + [at_disc] * 2
+        width += [SAC_SHAPE * free * taper] * 2 + [disc.sac_half_width] * 2
         front = SAC_FRONT + 0.35 * max(0.0, free * taper - at_disc)
-        middle += [SAC_FRONT + free * taper, *[front + at_disc] * 3]
-    return {"half_depth": along(s, depth), "half_width": along(s, width), "middle": along(s, middle)}
+        middle += [SAC_FRONT + free * taper] * 2 + [front + at_disc] * 2
+    tables = {"half_depth": depth, "half_width": width, "middle": middle}
+    return {name: along(s, values, local=True) for name, values in tables.items()}
 
 
 def sac_end(bones: Sequence[Vertebra]) -> float:
@@ -81,7 +82,7 @@ def muscle(bones: Sequence[Vertebra], size: float) -> dict[str, Table]:
     -------
     dict of str to ndarray of float32
         ``psoas_u``, ``psoas_v``, ``psoas_radius`` and ``body_depth``, mm; ``fat``, the fat in the back's muscles
-        relative to the patient's own average (it grows towards the sacrum: Kalichman et al., Skeletal Radiol 2010).
+        relative to the patient's own average (it grows towards the sacrum: Kalichman et al., Eur Spine J 2010).
     """
     at = {bone.label: bone.s for bone in bones}
     psoas = {

@@ -16,7 +16,7 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import CubicSpline, PchipInterpolator
+from scipy.interpolate import CubicHermiteSpline, CubicSpline, PchipInterpolator
 
 Table = NDArray[np.floating]
 """An array of float32 (typed wider, because the type checker does not know that plain numbers keep it so)."""
@@ -28,8 +28,8 @@ S_RANGE: Final = (-260.0, 260.0)
 """Part of the spine that is tabulated, mm; further points are treated as if at its ends."""
 
 _GRID: Final = 2.0
-_Y_RANGE: Final = (-220.0, 220.0)
-_Z_RANGE: Final = (-300.0, 300.0)
+_Y_RANGE: Final = (-170.0, 150.0)
+_Z_RANGE: Final = (-230.0, 230.0)
 
 
 def nodes() -> NDArray[np.float64]:
@@ -37,7 +37,7 @@ def nodes() -> NDArray[np.float64]:
     return np.arange(S_RANGE[0], S_RANGE[1] + STEP / 2, STEP)
 
 
-def along(positions: ArrayLike, values: ArrayLike) -> Table:
+def along(positions: ArrayLike, values: ArrayLike, local: bool = False) -> Table:
     """Tabulate a quantity along the spine: smooth and without overshoot between given values, constant outside.
 
     Parameters
@@ -46,6 +46,8 @@ def along(positions: ArrayLike, values: ArrayLike) -> Table:
         s, mm, in any order.
     values : array_like, shape (N,)
         The quantity there.
+    local : bool
+        Level off at every given value, so that a value matters between its two neighbours only.
 
     Returns
     -------
@@ -54,7 +56,8 @@ def along(positions: ArrayLike, values: ArrayLike) -> Table:
     """
     order = np.argsort(positions)
     s, value = np.asarray(positions, dtype=np.float64)[order], np.asarray(values, dtype=np.float64)[order]
-    return PchipInterpolator(s, value)(np.clip(nodes(), s[0], s[-1])).astype(np.float32)
+    curve = CubicHermiteSpline(s, value, np.zeros_like(s)) if local else PchipInterpolator(s, value)
+    return curve(np.clip(nodes(), s[0], s[-1])).astype(np.float32)
 
 
 def index(s: ArrayLike) -> NDArray[np.int32]:

@@ -57,9 +57,9 @@ TISSUES: Final[dict[str, Tissue]] = {
 """Sources, 1.5 T: muscle, spinal cord, nerve, blood, liver, kidney, cartilage: Stanisz et al. (Magn Reson Med 2005);
 liver, kidney, paravertebral muscle, marrow of L4 (T1 549, T2 49), fat (T1 343, T2 58): de Bazelaire et al. (Radiology
 2004); fat (T1 about 290, T2 165 at a long echo train) and joint fluid: Gold et al. (AJR 2004); discs by hydration:
-Marinelli et al. (Spine 2009), Watanabe et al. (Eur J Radiol 2007). Fat and marrow carry a longer T2 than a single echo
-measures, because refocusing trains suppress J-coupling (Henkelman et al., Magn Reson Med 1992). Densities of bone,
-ligament and blood say what is seen of them: solid or flowing protons give no echo."""
+Marinelli et al. (Spine 2009), Watanabe et al. (AJR 2007). Fat and marrow carry a longer T2 than a single echo
+measures, because refocusing trains suppress J-coupling (Henkelman et al., J Magn Reson Imaging 1992). Densities of
+bone, ligament and blood say what is seen of them: solid or flowing protons give no echo."""
 
 
 class Sequence(NamedTuple):

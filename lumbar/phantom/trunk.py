@@ -88,21 +88,21 @@ def _paint_back(canvas: Canvas, fascia: Table) -> None:
     _, y, _ = window.xyz()
     side, v = window.side, window.v
     blobs = window.crop(canvas.blobs)
-    between = ellipse(side - 33, v - 6, 17, 8) + blobs  # intertransverse muscles
+    between = ellipse(side - 33, v - 6, 16, 6) + blobs  # intertransverse muscles
     window.paint(np.maximum(between, slab(window.s, bones[9].s - 10, bones[2].s)), "muscle")
     square = ellipse(side - 60, v - 4 - 0.25 * (side - 60), 20, 8) + blobs
     window.paint(np.maximum(square, slab(window.s, bones[8].s - 10, bones[4].s)), "muscle")
     column = np.minimum(ellipse(side - 38, v - 32, 43, 25), np.maximum(side - 34, 14 - v))
     muscle = np.maximum(y - window.crop(fascia), column + 0.8 * blobs)
-    window.paint(muscle - 0.8, "ligament")
+    window.paint(np.maximum(muscle - 0.8, 18 - v), "ligament")
     fatty = patient.build.muscle_fat * window.at(patient.muscle["fat"])
     streaks = window.texture("streak")
     window.paint(muscle + 0.5, "muscle", 1 + 0.07 * streaks)
     streaks = streaks * 0.45 + 2.4 * (fatty - 0.66)
     streaks += np.exp(np.abs(v - 27) * (-1 / 6)) * np.clip((34 - side) * 0.1, 0, 0.7)
     streaks += np.clip(4 - side, 0, 1) * 0.45  # the ligaments between the spinous processes
-    cleft = np.abs(side - 22 - 0.45 * (v - 30) + 2 * blobs)
-    cleft = np.minimum(cleft, np.abs(side - 50 - 0.3 * (v - 30) + 3 * blobs))
+    cleft = np.abs(side - 22 - 0.45 * (v - 30) + 4 * blobs)
+    cleft = np.minimum(cleft, np.abs(side - 50 - 0.3 * (v - 30) + 5 * blobs))
     streaks = np.maximum(streaks, np.clip(1.3 - cleft, 0, 1) * (0.2 + fatty))
     window.blend(window.cover(muscle + 1.5) * np.clip(streaks, 0, 1), "fat")
 

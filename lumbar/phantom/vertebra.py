@@ -43,9 +43,9 @@ MEANS: Final[dict[str, Mean]] = {
 its rim, length of the spinous process behind the lamina; lean.
 
 Bodies: Berry et al. (Spine 1987), Panjabi et al. (Spine 1992), Zhou et al. (Eur Spine J 2000); pedicles: Zindrick et
-al. (Spine 1987); canal: Eisenstein (J Bone Joint Surg Br 1977); discs: Zhou et al. 2000, Roberts et al. (Eur Spine J
-1997). The leans make a lumbar lordosis (L1-S1) of about 55 degrees and a sacral slope of about 40: Vialle et al.
-(J Bone Joint Surg Am 2005).
+al. (Spine 1987); canal: Eisenstein (J Bone Joint Surg Br 1977); discs: Zhou et al. 2000, Roberts et al. (J Magn Reson
+Imaging 1997). The leans make a lumbar lordosis (L1-S1) of about 55 degrees and a sacral slope of about 40: Vialle et
+al. (J Bone Joint Surg Am 2005).
 """
 
 

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from lumbar.anatomy import LEVELS, VERTEBRAE
+from lumbar.anatomy import LEVELS, TARGETS, VERTEBRAE
+from lumbar.geometry import SlicePlane
+from lumbar.phantom.canvas import Canvas
+from lumbar.phantom.patient import sample_patient
+from lumbar.phantom.tissue import signals
 
 
 class StraightPatient:
@@ -35,3 +39,29 @@ class StraightPatient:
 @pytest.fixture
 def straight_patient():
     return StraightPatient()
+
+
+@pytest.fixture(scope="module")
+def painted():
+    """``painted(contrast, x, s, reach, **grades)`` gives an empty sagittal canvas and a look at its pixels.
+
+    The canvas lies `x` mm left of the mid-line at `s` mm along the spine, and reaches `reach` mm to each side. The look
+    is ``at(s, u, v)``: what is painted at straight coordinates.
+    """
+
+    def empty(contrast, x=0.0, s=0.0, reach=60, **grades):
+        patient = sample_patient(np.random.default_rng(11), dict.fromkeys(TARGETS, 0) | grades)
+        middle = patient.spine.to_patient(s, x, 0.0)
+        size = 4 * reach
+        corner = np.add(middle, (0, -reach, reach))
+        plane = SlicePlane.from_tags(corner, (0, 1, 0, 0, 0, -1), (0.5, 0.5))
+        picture = np.zeros((1, 1, size, size), dtype=np.float32)
+        canvas = Canvas(patient, plane, picture, 0.0, signals(contrast, split_fat=False))
+
+        def at(s, u, v):
+            x, y = np.rint(plane.to_pixels(patient.spine.to_patient(s, u, v))).astype(int)
+            return float(picture[0, 0, y, x])
+
+        return canvas, at
+
+    return empty
