@@ -84,10 +84,10 @@ def prepare_series(job: SeriesJob) -> Report:
         CachedSeries(cache_dir(job.images, version) / job.study / job.series, version, job.force)
         for version in job.versions
     ]
-    present = set()
+    present: set[int] = set()
     for path in _dicom_files(job.folder):
-        if not is_identifier(path.stem):
-            report.failures.append((path, "the file name is no instance number; expected for example 12.dcm"))
+        if not is_identifier(path.stem) or int(path.stem) in present:
+            report.failures.append((path, "no instance number, or a second file with it; expected for example 12.dcm"))
             continue
         present.add(int(path.stem))
         try:
@@ -158,10 +158,8 @@ def prepare_all(
         The series.
     workers : int
         Processes.
-    description : str
-        Text of the progress bar.
-    quiet : bool
-        Show none.
+    description, quiet
+        Text of the progress bar, and whether to show none.
 
     Yields
     ------

@@ -81,6 +81,12 @@ def test_names_that_are_no_numbers_are_failures_and_hidden_or_other_files_are_no
     assert capsys.readouterr().err.count("expected") == 2
 
 
+def test_a_second_file_with_an_instance_number_is_a_failure(images: Path) -> None:
+    (images / "100/3/2.DCM").write_bytes((images / "100/3/11.dcm").read_bytes())
+    report = prepare(images)
+    assert (report.done, len(report.failures)) == (4, 1)
+
+
 def test_what_lost_its_source_is_removed_and_counted(images: Path) -> None:
     prepare(images)
     (images / "100" / "3" / "2.dcm").unlink()
