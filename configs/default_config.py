@@ -73,8 +73,8 @@ class Config:
     classes: tuple[str, ...] = key(GRADES, "grades, in class order")
     model_parts: tuple[str, ...] = key(("nfn", "scs", "ss"), "heads of mdl_dh_23c")
     mask_loss: float = key(0.02, "share of the mask loss in the sagittal localiser's loss, 0-1")
-    mask_objective: Literal["bce", "batch_softmax"] = key(
-        "bce", "mask loss; batch_softmax is the published one, for published checkpoints"
+    mask_objective: Literal["bce", "l1", "batch_softmax"] = key(
+        "bce", "mask loss; l1 is the one the published numbers agree with, batch_softmax the one described for them"
     )
 
     # Ensemble.
