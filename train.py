@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 from importlib import import_module
 
-from lumbar.cli import UserError, nearest, run
+from lumbar.cli import UserError, nearest, parse_gpus, run
 from lumbar.config import describe, load_config, module_names
 
 DEFAULTS = "default_config"
@@ -85,18 +85,6 @@ def parse_overrides(words: Sequence[str]) -> dict[str, str]:
             value = rest.pop(0)
         overrides[key[2:]] = value
     return overrides
-
-
-def parse_gpus(text: str | None) -> list[int] | None:
-    """Parse ``-G``: None takes what there is, an empty list is the CPU."""
-    if text is None:
-        return None
-    if text.strip().lower() in ("", "cpu"):
-        return []
-    try:
-        return [int(number) for number in text.split(",")]
-    except ValueError:
-        raise UserError(f"option -G: expected GPU numbers such as 0 or 0,1, or cpu, got {text!r}", status=2) from None
 
 
 def table_of_configs() -> str:

@@ -93,6 +93,18 @@ def probability(text: str) -> float:
     return value
 
 
+def parse_gpus(text: str | None) -> list[int] | None:
+    """Parse ``-G``: None takes what there is, an empty list is the CPU."""
+    if text is None:
+        return None
+    if text.strip().lower() in ("", "cpu"):
+        return []
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise UserError(f"option -G: expected GPU numbers such as 0 or 0,1, or cpu, got {text!r}", status=2) from None
+
+
 def cores() -> int:
     """Count the cores that this process may use (at least 1)."""
     if hasattr(os, "sched_getaffinity"):
