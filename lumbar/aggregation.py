@@ -97,8 +97,10 @@ def find_outputs(
     Raises
     ------
     UserError
-        If a fold has none (names all of them), unless that is allowed; if there is none at all.
+        If a fold has none (names all of them), unless that is allowed; if there is none at all; for fold -1.
     """
+    if min(folds) < 0:
+        raise UserError(f"option --folds: fold {min(folds)} trained on every patient, so it holds none out", status=2)
     outputs, missing = [], []
     for fold in folds:
         found = sorted(

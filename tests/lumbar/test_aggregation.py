@@ -46,6 +46,12 @@ def test_missing_folds_are_named(tmp_path):
         find_outputs(tmp_path, AXIAL, [0, 2], None, True)
 
 
+def test_the_fold_of_all_patients_is_refused(tmp_path):
+    save(tmp_path / AXIAL / "fold-1")
+    with pytest.raises(UserError, match="fold -1 trained on every patient"):
+        find_outputs(tmp_path, AXIAL, [0, -1], None, True)
+
+
 def test_a_slice_in_several_folds_gets_the_mean(tmp_path):
     outputs = [save(tmp_path / "a", value=0.25), save(tmp_path / "b", value=0.75, instances=(2, 3))]
     rows = axial_points(outputs)
