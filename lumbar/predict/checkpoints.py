@@ -23,7 +23,7 @@ from lumbar.engine import checkpoint, records
 AXIAL, SAGITTAL, SLICES = "cfg_dh_05b5_loc", "cfg_dh_14p2_locsag", "cfg_dh_14s10a_locsag"
 """The localisers: axial xy, sagittal xy, sagittal z."""
 
-CLASSIFIERS: Final = ("cfg_dh_12y8", "cfg_dh_29a2", "cfg_dh_29g")
+CLASSIFIERS: Final[tuple[str, ...]] = ("cfg_dh_12y8", "cfg_dh_29a2", "cfg_dh_29g")
 MLP: Final = "cfg_mlp"
 
 CONFIGS: Final = (AXIAL, SAGITTAL, SLICES, *CLASSIFIERS, MLP)

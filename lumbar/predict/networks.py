@@ -45,6 +45,10 @@ PLACES: Final = {
 """Where the tables of new studies lie, whatever training called them."""
 
 
+class OutOfMemory(UserError):
+    """The GPU's memory does not suffice: the fault of no study, and the end of a run."""
+
+
 def load_network(trained: Trained, notes: list[str]) -> nn.Module:
     """Build a network and load its weights.
 
@@ -184,7 +188,7 @@ class Ensemble:
                 output, _ = evaluate(self, loader, self.modules.data.batch_to_device, self.ranks, self.autocast)
         except torch.cuda.OutOfMemoryError as error:
             size = cfg.batch_size_val or cfg.batch_size
-            raise MemoryError(
+            raise OutOfMemory(
                 f"out of GPU memory with {size} items of {cfg.name} at a time; lower --batch-size"
             ) from error
         return output

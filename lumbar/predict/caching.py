@@ -1,0 +1,82 @@
+"""A data folder for some new studies: their DICOM files read once into both caches and the metadata table."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lumbar import tables
+from lumbar.predict.files import StudyFiles
+from lumbar.predict.networks import IMAGES
+from lumbar.preparation import SeriesJob, prepare_all
+
+
+@dataclass(frozen=True)
+class Cached:
+    """What the caches of some studies hold.
+
+    Parameters
+    ----------
+    series : DataFrame
+        `study_id, series_id, series_description` of the series with at least one usable slice.
+    meta : DataFrame
+        `lumbar.tables.TEST_META`.
+    failures : dict of int to list of str
+        Per study one line for each file that could not be used.
+    """
+
+    series: pd.DataFrame
+    meta: pd.DataFrame
+    failures: dict[int, list[str]]
+
+
+def make_caches(studies: Sequence[StudyFiles], data: Path, versions: Collection[str], workers: int) -> Cached:
+    """Fill a data folder with the caches and the metadata table of some studies.
+
+    Their files are linked to as ``test_images/<study>/<series>/<instance>.dcm``, whatever their layout, so that the
+    preparation of training does the rest.
+
+    Parameters
+    ----------
+    studies : sequence of StudyFiles
+        The studies; only their series that are used are read.
+    data : Path
+        The data folder.
+    versions : collection of str
+        Caches to make, of `lumbar.cache.VERSIONS`.
+    workers : int
+        Processes.
+    """
+    images = (data / IMAGES).absolute()
+    jobs, kinds = [], {}
+    for study in studies:
+        for series in study.used:
+            folder = images / str(study.study_id) / str(series.series_id)
+            folder.mkdir(parents=True, exist_ok=True)
+            for instance, path in series.files.items():
+                link = folder / f"{instance}.dcm"
+                if not link.is_symlink():
+                    link.symlink_to(path)
+            jobs.append(SeriesJob(images, folder.parent.name, folder.name, tuple(versions), force=False))
+            kinds[series.series_id] = series.kind
+    rows: list[dict[str, Any]] = []
+    failures: dict[int, list[str]] = defaultdict(list)
+    for job, report in zip(jobs, prepare_all(jobs, workers, quiet=True), strict=True):
+        rows += report.rows
+        failures[int(job.study)] += [f"{_source(path)}: {reason}" for path, reason in report.failures]
+    meta = pd.DataFrame(rows, columns=list(tables.TEST_META.columns))
+    meta = meta.sort_values(["series_id", "instance_number"], ignore_index=True)
+    tables.write_table(meta, data, tables.TEST_META)
+    series_table = meta[["study_id", "series_id"]].drop_duplicates(ignore_index=True)
+    series_table["series_description"] = series_table["series_id"].map(kinds)
+    return Cached(series_table, meta, dict(failures))
+
+
+def _source(path: Path) -> Path:
+    """Name the file that a link leads to."""
+    return path.readlink() if path.is_symlink() else path

@@ -1,0 +1,193 @@
+"""What a reader must be told about a study: what fell back to what and why, and where the networks seem unsure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lumbar.anatomy import AXIAL_T2, LEVEL_LABELS, LEVELS, NFN, PARTS, SCS, SERIES_TYPES, SS, TARGETS
+from lumbar.axial_mapping import to_patient
+from lumbar.predict.grades import TARGET_PARTS
+from lumbar.predict.locating import Located
+from lumbar.predict.record import MODELS, NEIGHBOUR, OTHER_SERIES, SHARES, AxialView
+from lumbar.slices import SliceIndex
+
+Floats = NDArray[np.float64]
+
+TITLES: Final = {SCS: "Canal stenosis", NFN: "Foraminal narrowing", SS: "Subarticular stenosis"}
+
+STAND_INS: Final = {
+    SHARES: "class shares, nothing better is known",
+    NEIGHBOUR: "taken from the nearest level",
+    OTHER_SERIES: "read on axial slices alone",
+}
+"""What stands in, by source."""
+
+SPACING: Final = (15.0, 60.0)
+"""Least and greatest distance between neighbouring discs that is believed, mm. In adults it is 25 to 45."""
+
+APART: Final = 10.0
+"""Two sagittal series whose level points differ by more disagree, mm: a third of a level."""
+
+DISAGREEMENT: Final = 5.0
+"""Networks whose level points scatter by more disagree, mm (standard deviation)."""
+
+UNSURE: Final = 0.5
+"""A grade is unsure if no probability reaches this."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """How sure the sagittal localiser must be of a series for the classifiers to use it, per condition group.
+
+    Parameters
+    ----------
+    lowest, highest : mapping of str to float
+        Of the classifiers that look at the group's own series; empty where none does.
+    """
+
+    lowest: Mapping[str, float]
+    highest: Mapping[str, float]
+
+    @classmethod
+    def of(cls, configs: Sequence[object]) -> Thresholds:
+        """Collect them from the classifiers' configs."""
+        found: dict[str, list[float]] = defaultdict(list)
+        for cfg in configs:
+            for part, key in ((NFN, "sag_t1"), (SCS, "sag_t2")):
+                if part in cfg.parts:  # type: ignore[attr-defined]
+                    found[part].append(getattr(cfg, f"filter_logits_mask_thresh_{key}"))
+        return cls({part: min(values) for part, values in found.items()}, {p: max(v) for p, v in found.items()})
+
+
+class Checker:
+    """Writes the warnings of studies.
+
+    Parameters
+    ----------
+    series, meta : DataFrame
+        Usable series and slices of some studies.
+    located : Located
+        Where their levels are.
+    thresholds : Thresholds
+        Of the classifiers.
+    """
+
+    def __init__(self, series: pd.DataFrame, meta: pd.DataFrame, located: Located, thresholds: Thresholds) -> None:
+        self.series, self.located, self.thresholds = series, located, thresholds
+        self.slices = SliceIndex(meta)
+        self.best = located.sagittal.groupby("series_id")["logits_mask"].max().to_dict()
+
+    def warnings(
+        self, study_id: int, source: Sequence[str], probabilities: Floats, axial: Sequence[AxialView]
+    ) -> list[str]:
+        """List what to say about a study.
+
+        Parameters
+        ----------
+        study_id : int
+            The study.
+        source : sequence of str, length 25
+            Where each target's probabilities come from.
+        probabilities : ndarray, shape (25, 3)
+            The answer.
+        axial : sequence of AxialView
+            The levels that are on axial slices.
+        """
+        own = self.series[self.series["study_id"] == study_id]
+        by_kind = {kind: own.loc[own["series_description"] == kind, "series_id"].tolist() for kind in SERIES_TYPES}
+        lines: list[str] = []
+        for part, kind in zip(PARTS, SERIES_TYPES, strict=True):
+            why = self._cause(part, by_kind[kind], {view.level for view in axial})
+            lines += fallbacks(part, source, why)
+            if part in (NFN, SCS):
+                lines += [line for series_id in by_kind[kind] for line in self._localisation(part, kind, series_id)]
+        sagittal = [series_id for kind in SERIES_TYPES if kind != AXIAL_T2 for series_id in by_kind[kind]]
+        return [*lines, *self._disagreements(sagittal), *unsure_grades(source, probabilities)]
+
+    def _cause(self, part: str, series_ids: Sequence[int], on_axial: set[str]) -> str:
+        """Say why a condition group could not be read on its own series."""
+        kind = SERIES_TYPES[PARTS.index(part)]
+        if not series_ids:
+            return f"no usable {kind} series"
+        if part == SS and self.located.levels.empty:
+            return "no levels were found on sagittal slices to carry to the axial ones"
+        if part == SS:
+            missing = [label for label, level in zip(LEVEL_LABELS, LEVELS, strict=True) if level not in on_axial]
+            return f"no axial slices for {', '.join(missing)}" if missing else ""
+        return f"the levels were not surely found on the {kind} series"
+
+    def _localisation(self, part: str, kind: str, series_id: int) -> Iterator[str]:
+        """Say what seems wrong with the level points of a sagittal series."""
+        best, name = self.best.get(series_id, float("nan")), f"series {series_id} ({kind})"
+        lowest, highest = (limits.get(part, -np.inf) for limits in (self.thresholds.lowest, self.thresholds.highest))
+        if self.located.probabilities and not best > highest:
+            used = "not used by all classifiers" if best > lowest else "not used"
+            yield (
+                f"{name}: the localiser is not sure that it shows the lumbar spine "
+                f"({best:.2f}, more than {highest:g} is needed); {used}"
+            )
+        points = self.points(series_id)
+        if points is None:
+            return
+        step = np.diff(points, axis=0)
+        length = np.linalg.norm(step, axis=1)
+        if np.isfinite(length).all() and (step[:, 2] >= 0).any():
+            yield f"{name}: the levels found do not follow one another from head to feet"
+        elif (length < SPACING[0]).any() or (length > SPACING[1]).any():
+            yield f"{name}: the levels found are {length.min():.0f} to {length.max():.0f} mm apart, which no spine is"
+        scatter = self._scatter(series_id)
+        if scatter > DISAGREEMENT:
+            yield f"{name}: the networks disagree on the levels by {scatter:.0f} mm"
+
+    def points(self, series_id: int) -> Floats | None:
+        """Level points of a series' canal slice, patient mm, shape (5, 3); None where nothing was located."""
+        shown = self.located.canal.get(series_id)
+        if shown is None:
+            return None
+        row = np.repeat(self.slices.find(series_id, shown.instance), len(shown.points))
+        return to_patient(self.slices, row, shown.points)
+
+    def _scatter(self, series_id: int) -> float:
+        """By how much the networks disagree on the levels of a series' canal slice, mm; 0 where unknown."""
+        key = series_id, self.located.canal[series_id].instance
+        row = int(self.slices.find(*key))
+        size = self.slices.size[row] * self.slices.spacing[row, ::-1]
+        scatter = self.located.spread.get(key, np.zeros((1, 2))) * size
+        return float(np.nan_to_num(np.linalg.norm(scatter, axis=1).mean()))
+
+    def _disagreements(self, series_ids: Sequence[int]) -> Iterator[str]:
+        """Say which sagittal series of a study disagree on where the levels are."""
+        located = [(series_id, self.points(series_id)) for series_id in series_ids]
+        known = [(series_id, points) for series_id, points in located if points is not None]
+        for (first, points), (second, others) in pairwise(known):
+            # Within the plane: the two canal slices need not lie at the same x.
+            apart = float(np.linalg.norm((points - others)[:, 1:], axis=1).mean())
+            if apart > APART:
+                yield f"series {first} and {second} disagree on the levels by {apart:.0f} mm"
+
+
+def fallbacks(part: str, source: Sequence[str], why: str) -> Iterator[str]:
+    """Say what stands in for a condition group's own reading, at which levels, and why."""
+    for stand_in, text in STAND_INS.items():
+        levels = sorted(
+            {n % len(LEVELS) for n, each in enumerate(source) if TARGET_PARTS[n] == part and each == stand_in}
+        )
+        if levels:
+            at = "all levels" if len(levels) == len(LEVELS) else ", ".join(LEVEL_LABELS[level] for level in levels)
+            yield f"{TITLES[part]}, {at}: {text}{why and f' ({why})'}"
+
+
+def unsure_grades(source: Sequence[str], probabilities: Floats) -> Iterator[str]:
+    """Count the grades that were read but in which no probability reaches `UNSURE`."""
+    read = np.array([each == MODELS for each in source])
+    count = int((read & (probabilities.max(axis=1) < UNSURE)).sum())
+    if count:
+        yield f"{count} of {len(TARGETS)} grades are unsure: none of their probabilities reaches {UNSURE:.0%}"

@@ -1,0 +1,132 @@
+"""Where the levels lie in new studies: the localisers' tables, made as the aggregation scripts make them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lumbar import aggregation, tables
+from lumbar.aggregation import FoldOutput
+from lumbar.anatomy import LEVELS
+from lumbar.axial_mapping import map_levels
+from lumbar.engine import checkpoint
+from lumbar.predict.caching import Cached
+from lumbar.predict.checkpoints import AXIAL, SAGITTAL, SLICES
+from lumbar.predict.clock import Clock
+from lumbar.predict.networks import SPREAD, Ensemble
+from lumbar.tables import Table
+
+
+class CanalSlice(NamedTuple):
+    """The slice of a sagittal series that runs through the canal."""
+
+    instance: int
+    points: NDArray[np.float64]
+    """Level points, shape (5, 2), pixels."""
+    mask: float
+    """Its `logits_mask`."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """The localisers' tables of some studies, also written to their data folder.
+
+    Parameters
+    ----------
+    sagittal, axial, slices, levels : DataFrame
+        `lumbar.tables.SAGITTAL_XY`, `AXIAL_XY`, `SAGITTAL_SLICES`, `AXIAL_LEVELS`; empty where a localiser lacks or
+        found no slice.
+    spread : dict of (int, int) to ndarray, shape (5, 2)
+        By series and instance number: by how much the networks disagree on x, y of each level, standard deviation in
+        image widths and heights.
+    canal : dict of int to CanalSlice
+        By sagittal series.
+    probabilities : bool
+        Whether `logits_mask` in `sagittal` is a probability.
+    """
+
+    sagittal: pd.DataFrame
+    axial: pd.DataFrame
+    slices: pd.DataFrame
+    levels: pd.DataFrame
+    spread: dict[tuple[int, int], NDArray[np.float32]]
+    canal: dict[int, CanalSlice]
+    probabilities: bool
+
+
+def locate(cached: Cached, data: Path, localisers: Mapping[str, Ensemble], clock: Clock) -> Located:
+    """Run the three localisers and map the levels to axial slices.
+
+    Parameters
+    ----------
+    cached : Cached
+        The studies.
+    data : Path
+        Their data folder.
+    localisers : mapping of str to Ensemble
+        By config; one that lacks leaves its table empty, and those that build on it.
+    clock : Clock
+        Takes the time of each step.
+    """
+    meta, series = cached.meta, cached.series
+    objective = localisers[SAGITTAL].cfg.mask_objective if SAGITTAL in localisers else aggregation.RAW_LOGITS
+
+    def predict(name: str) -> dict[str, Tensor]:
+        return localisers[name].predict(series, data) if name in localisers else {}
+
+    with clock("sagittal xy"):
+        output = predict(SAGITTAL)
+        sagittal = _tabulate(
+            output, data, tables.SAGITTAL_XY, lambda found: aggregation.sagittal_points(found, meta, objective)
+        )
+        keys = zip(*(output[name].tolist() for name in aggregation.SLICE), strict=True) if output else ()
+        spread = {key: values.numpy().reshape(-1, 2) for key, values in zip(keys, output.get(SPREAD, ()), strict=True)}
+    with clock("axial xy"):
+        axial = _tabulate(predict(AXIAL), data, tables.AXIAL_XY, aggregation.axial_points)
+    with clock("sagittal z"):
+        slices = _tabulate(predict(SLICES), data, tables.SAGITTAL_SLICES, aggregation.slice_scores)
+    with clock("mapping"):
+        levels = map_levels(slices, sagittal, meta, series)
+        tables.write_table(levels, data, tables.AXIAL_LEVELS)
+    probabilities = objective != aggregation.RAW_LOGITS
+    return Located(sagittal, axial, slices, levels, spread, canal_slices(sagittal, slices), probabilities)
+
+
+def _tabulate(
+    output: dict[str, Tensor], data: Path, table: Table, make: Callable[[list[FoldOutput]], pd.DataFrame]
+) -> pd.DataFrame:
+    """Turn a localiser's output into its table, as the aggregation scripts do with the output of a fold."""
+    if output:
+        path = data / "weights" / f"{Path(table.path).stem}.pth"
+        checkpoint.save(path, output)
+        frame = make([FoldOutput(path)])
+    else:
+        frame = pd.DataFrame(columns=list(table.columns))
+    tables.write_table(frame, data, table)
+    return frame
+
+
+def canal_slices(points: pd.DataFrame, scores: pd.DataFrame) -> dict[int, CanalSlice]:
+    """Choose the slice of each sagittal series that runs through the canal.
+
+    Parameters
+    ----------
+    points, scores : DataFrame
+        `lumbar.tables.SAGITTAL_XY` and `SAGITTAL_SLICES`; where the second lacks a series, the slice that shows the
+        spine most surely is chosen.
+    """
+    chosen = {}
+    scored = points.merge(scores, on=aggregation.SLICE, how="left")
+    for _, rows in scored.groupby("series_id"):
+        best = rows.sort_values(["scs", "logits_mask"], na_position="first", kind="stable").iloc[-1]
+        own = rows[rows["instance_number"] == best["instance_number"]].set_index("level").reindex(list(LEVELS))
+        xy = own[["x", "y"]].to_numpy(np.float64)
+        chosen[int(best["series_id"])] = CanalSlice(int(best["instance_number"]), xy, float(best["logits_mask"]))
+    return chosen
