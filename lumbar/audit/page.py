@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader
-
 from lumbar.audit.findings import Finding
 from lumbar.audit.report import Report
-from lumbar.audit.thumbnails import COLOURS, data_uri, thumbnail
+from lumbar.audit.thumbnails import COLOURS, thumbnail
+from lumbar.report.page import load_template
+from lumbar.report.pictures import data_uri
 
 
 class Picture(NamedTuple):
@@ -30,10 +30,7 @@ def to_html(report: Report, data: Path) -> str:
     data : Path
         The data folder, for the slices to show.
     """
-    environment = Environment(
-        loader=PackageLoader("lumbar.audit", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("page.html.j2").render(
+    return load_template("page.html.j2", "lumbar.audit").render(
         report=report,
         pictures={finding.title: _pictures(finding, data) for finding in report.findings},
         colours=COLOURS,

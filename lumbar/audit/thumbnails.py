@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Final
 
@@ -11,10 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lumbar.audit.findings import Exhibit
-from lumbar.cache import VERSIONS, cache_dir
-
-LONGER_SIDE: Final = 320
-"""Of a thumbnail, pixels."""
+from lumbar.report.pictures import LONGER_SIDE, read_cached_slice
 
 COLOURS: Final = {"left": "#e69f00", "right": "#56b4e9", "canal": "#2bd98f", "stage 1": "#ff5ccd"}
 """Colour of each kind of mark; told apart in all common forms of colour blindness (after Okabe and Ito)."""
@@ -35,11 +31,7 @@ def thumbnail(data: Path, exhibit: Exhibit) -> NDArray[np.uint8] | None:
     ndarray, shape (H, W, 3), uint8, or None
         BGR, the longer side `LONGER_SIDE` pixels; None where the slice is in no cache.
     """
-    place = f"{exhibit.study_id}/{exhibit.series_id}/{exhibit.instance_number}.png"
-    # The slice's own quantiles (v04) show more of it than a window set by hand.
-    files = [cache_dir(data / "train_images", version) / place for version in sorted(VERSIONS, reverse=True)]
-    pictures = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in files if path.is_file())
-    picture = next((each for each in pictures if each is not None), None)
+    picture = read_cached_slice(data, exhibit.study_id, exhibit.series_id, exhibit.instance_number)
     if picture is None:
         return None
     height, width = picture.shape
@@ -53,9 +45,3 @@ def thumbnail(data: Path, exhibit: Exhibit) -> NDArray[np.uint8] | None:
         cv2.circle(canvas, centre, 5, (0, 0, 0), 3, cv2.LINE_AA)
         cv2.circle(canvas, centre, 5, (blue, green, red), 2, cv2.LINE_AA)
     return np.asarray(canvas, np.uint8)
-
-
-def data_uri(picture: NDArray[np.uint8]) -> str:
-    """Encode a BGR picture as a JPEG that stands in the page itself."""
-    content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-    return "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")
