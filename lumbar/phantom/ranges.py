@@ -23,7 +23,7 @@ SAC_SHAPE: Final[Ranges] = ((1.35, 1.65), (1.45, 1.75), (1.5, 1.9))
 4.2-8.1 mm. Verbiest (J Bone Joint Surg Br 1954; Orthop Clin North Am 1975): below 12 relative, below 10 mm absolute
 stenosis."""
 
-FORAMEN_WIDTH: Final[Ranges] = ((6.6, 10.5), (3.7, 7.1), (1.2, 4.0))
+FORAMEN_WIDTH: Final[Ranges] = ((6.4, 10.5), (3.3, 6.7), (0.6, 3.5))
 """Antero-posterior width of the foramen's fat-filled opening, mm, by grade of foraminal narrowing.
 
 Hasegawa et al. (J Bone Joint Surg Am 1995) and Torun et al. (Surg Neurol 2006): 7-11 mm in normal lumbar foramina.

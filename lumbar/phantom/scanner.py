@@ -53,7 +53,7 @@ def sample_scanner(rng: np.random.Generator) -> Scanner:
     shifted, moved = rng.random(2) < (0.35, 0.4)
     return Scanner(
         coil_reach=rng.uniform(80, 140),
-        evenness=rng.uniform(0.1, 0.8),
+        evenness=rng.uniform(0.2, 0.9),
         noise=rng.uniform(0.004, 0.013),
         blur=rng.uniform(0.5, 0.85),
         fat_shift=rng.uniform(0.6, 1.4) * bool(shifted),

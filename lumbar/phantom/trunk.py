@@ -75,7 +75,7 @@ def _paint_belly(canvas: Canvas, window: Window, front: Table) -> None:
         dx, dy, dz = (axis - (at + c) for axis, at, c in zip((x, y, z), spine.tolist(), centre, strict=True))
         organ = ellipsoid(dx, dy, dz, radii)
         if float(organ.min()) < 1:
-            window.paint(organ + 2 * blobs, tissue)
+            window.paint(organ + blobs, tissue)
 
 
 def _paint_back(canvas: Canvas, fascia: Table) -> None:
@@ -101,8 +101,8 @@ def _paint_back(canvas: Canvas, fascia: Table) -> None:
     streaks = streaks * 0.45 + 2.4 * (fatty - 0.66)
     streaks += np.exp(np.abs(v - 27) * (-1 / 6)) * np.clip((34 - side) * 0.1, 0, 0.7)
     streaks += np.clip(4 - side, 0, 1) * 0.45  # the ligaments between the spinous processes
-    cleft = np.abs(side - 22 - 0.45 * (v - 30) + 4 * blobs)
-    cleft = np.minimum(cleft, np.abs(side - 50 - 0.3 * (v - 30) + 5 * blobs))
+    cleft = np.abs(side - 22 - 0.45 * (v - 30) + 2 * blobs)
+    cleft = np.minimum(cleft, np.abs(side - 50 - 0.3 * (v - 30) + 2.5 * blobs))
     streaks = np.maximum(streaks, np.clip(1.3 - cleft, 0, 1) * (0.2 + fatty))
     window.blend(window.cover(muscle + 1.5) * np.clip(streaks, 0, 1), "fat")
 
