@@ -115,7 +115,7 @@ class Config:
 
     # Machine.
     num_workers: int = key(8, "loader processes per rank; 0 loads in the main process")
-    compile: bool = key(False, "torch.compile the network")
+    compile: bool = key(False, "torch.compile the backbone")
     channels_last: bool = key(False, "channels-last memory format in the network")
     sync_batchnorm: bool = key(False, "share batch statistics among GPU ranks")
 

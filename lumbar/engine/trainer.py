@@ -66,7 +66,8 @@ class Trainer:
         if cfg.sync_batchnorm and ranks.device.type == "cuda":
             self.model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         self.model.to(ranks.device)
-        self.forward: Any = torch.compile(self.model) if cfg.compile else self.model
+        if cfg.compile:  # the costly part; the rest changes shape with every batch
+            getattr(self.model, "backbone", self.model).compile()
         self.autocast = optimisation.make_autocast(cfg, ranks.device)
         checkpoint.seed_everything(cfg.seed + ranks.rank)
 
@@ -94,7 +95,7 @@ class Trainer:
             self.resume()
         elif ranks.main and self.path.is_file():
             _log.warning("%s of an earlier run is replaced after the first epoch", self.path)
-        self.net: Any = ranks.wrap(self.forward)
+        self.net: Any = ranks.wrap(self.model)
 
     # ------------------------------------------------------------------------------------------------------------ loop
 
@@ -218,7 +219,7 @@ class Trainer:
         self.model.eval()
         with optimisation.out_of_memory("batch_size_val", cfg.batch_size_val or cfg.batch_size):
             val_data, losses = evaluate(
-                self.forward, self.unless_stopped(bar), modules.data.batch_to_device, ranks, self.autocast
+                self.model, self.unless_stopped(bar), modules.data.batch_to_device, ranks, self.autocast
             )
         if not ranks.main:
             return {}

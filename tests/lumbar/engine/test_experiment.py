@@ -46,7 +46,7 @@ def test_predictions_are_named_after_the_weights_they_come_from(trained: None) -
     assert newest.pretrained_weights == "weights/cfg_dh_29a2/fold2/checkpoint_last_seed0.pth"
     assert (newest.seed, newest.pretrained) == (0, False)
     assert settle(config(**keys, seed=8)).pretrained_weights.endswith("seed8.pth")
-    with pytest.raises(UserError, match="no checkpoint_last_seed3.pth"):
+    with pytest.raises(UserError, match=r"no checkpoint_last_seed3.pth"):
         settle(config(**keys, seed=3))
 
 
