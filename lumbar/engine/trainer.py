@@ -213,14 +213,12 @@ class Trainer:
         """Predict and score one side's patients; rank 0 writes the predictions of the held-out ones."""
         cfg, ranks, modules = self.cfg, self.ranks, self.modules
         ranks.share_buffers(self.model)
-        batches = validation_batches(cfg, dataset)
-        loader = make_loader(cfg, dataset, batches, modules.data.val_collate_fn, ranks)
-        bar = progress_bar(loader, split, ranks)
+        items = validation_batches(cfg, dataset)
+        loader = make_loader(cfg, dataset, items, modules.data.val_collate_fn, ranks)
+        batches = self.unless_stopped(progress_bar(loader, split, ranks))
         self.model.eval()
         with optimisation.out_of_memory("batch_size_val", cfg.batch_size_val or cfg.batch_size):
-            val_data, losses = evaluate(
-                self.model, self.unless_stopped(bar), modules.data.batch_to_device, ranks, self.autocast
-            )
+            val_data, losses = evaluate(self.model, batches, modules.data.batch_to_device, ranks, self.autocast)
         if not ranks.main:
             return {}
         if split == "val":
