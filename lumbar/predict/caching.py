@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lumbar import tables
@@ -71,6 +72,7 @@ def make_caches(studies: Sequence[StudyFiles], data: Path, versions: Collection[
         failures[int(job.study)] += [f"{_source(path)}: {reason}" for path, reason in report.failures]
     meta = pd.DataFrame(rows, columns=list(tables.TEST_META.columns))
     meta = meta.sort_values(["series_id", "instance_number"], ignore_index=True)
+    meta["SeriesDescription"] = np.nan  # free text, in which a name may stand; nothing reads it
     tables.write_table(meta, data, tables.TEST_META)
     series_table = meta[["study_id", "series_id"]].drop_duplicates(ignore_index=True)
     series_table["series_description"] = series_table["series_id"].map(kinds)

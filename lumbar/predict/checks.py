@@ -12,7 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lumbar.anatomy import AXIAL_T2, LEVEL_LABELS, LEVELS, NFN, PARTS, SCS, SERIES_TYPES, SS, TARGETS
+from lumbar.anatomy import (
+    AXIAL_T2,
+    LEVEL_LABELS,
+    LEVELS,
+    NFN,
+    PARTS,
+    SAGITTAL_T1,
+    SAGITTAL_T2,
+    SCS,
+    SERIES_TYPES,
+    SS,
+    TARGETS,
+)
 from lumbar.axial_mapping import to_patient
 from lumbar.predict.grades import TARGET_PARTS
 from lumbar.predict.locating import Located
@@ -105,24 +117,29 @@ class Checker:
         by_kind = {kind: own.loc[own["series_description"] == kind, "series_id"].tolist() for kind in SERIES_TYPES}
         lines: list[str] = []
         for part, kind in zip(PARTS, SERIES_TYPES, strict=True):
-            why = self._cause(part, by_kind[kind], {view.level for view in axial})
-            lines += fallbacks(part, source, why)
+            own_cause, axial_cause = self._cause(part, by_kind), self._axial_cause(by_kind, axial)
+            lines += fallbacks(part, source, own_cause if part != SS else axial_cause, axial_cause)
             if part in (NFN, SCS):
                 lines += [line for series_id in by_kind[kind] for line in self._localisation(part, kind, series_id)]
         sagittal = [series_id for kind in SERIES_TYPES if kind != AXIAL_T2 for series_id in by_kind[kind]]
         return [*lines, *self._disagreements(sagittal), *unsure_grades(source, probabilities)]
 
-    def _cause(self, part: str, series_ids: Sequence[int], on_axial: set[str]) -> str:
-        """Say why a condition group could not be read on its own series."""
+    def _cause(self, part: str, by_kind: Mapping[str, Sequence[int]]) -> str:
+        """Say why a sagittal condition group could not be read on its own series."""
         kind = SERIES_TYPES[PARTS.index(part)]
-        if not series_ids:
-            return f"no usable {kind} series"
-        if part == SS and self.located.levels.empty:
-            return "no levels were found on sagittal slices to carry to the axial ones"
-        if part == SS:
-            missing = [label for label, level in zip(LEVEL_LABELS, LEVELS, strict=True) if level not in on_axial]
-            return f"no axial slices for {', '.join(missing)}" if missing else ""
-        return f"the levels were not surely found on the {kind} series"
+        return f"the levels were not surely found on the {kind} series" if by_kind[kind] else f"no usable {kind} series"
+
+    def _axial_cause(self, by_kind: Mapping[str, Sequence[int]], axial: Sequence[AxialView]) -> str:
+        """Say why levels could not be read on axial slices."""
+        if not by_kind[AXIAL_T2]:
+            return f"no usable {AXIAL_T2} series"
+        if not by_kind[SAGITTAL_T1] and not by_kind[SAGITTAL_T2]:
+            return "no sagittal series that tells which axial slice shows which level"
+        if not axial:
+            return "no axial slice was found to show a level"
+        shown = {view.level for view in axial}
+        missing = [label for label, level in zip(LEVEL_LABELS, LEVELS, strict=True) if level not in shown]
+        return f"no axial slice for {', '.join(missing)}" if missing else ""
 
     def _localisation(self, part: str, kind: str, series_id: int) -> Iterator[str]:
         """Say what seems wrong with the level points of a sagittal series."""
@@ -174,14 +191,26 @@ class Checker:
                 yield f"series {first} and {second} disagree on the levels by {apart:.0f} mm"
 
 
-def fallbacks(part: str, source: Sequence[str], why: str) -> Iterator[str]:
-    """Say what stands in for a condition group's own reading, at which levels, and why."""
+def fallbacks(part: str, source: Sequence[str], own_cause: str, axial_cause: str) -> Iterator[str]:
+    """Say what stands in for a condition group's own reading, at which levels, and why.
+
+    Parameters
+    ----------
+    part : str
+        Condition group.
+    source : sequence of str, length 25
+        Where each target's probabilities come from.
+    own_cause, axial_cause : str
+        Why its own series could not be read, and why axial slices could not.
+    """
     for stand_in, text in STAND_INS.items():
         levels = sorted(
             {n % len(LEVELS) for n, each in enumerate(source) if TARGET_PARTS[n] == part and each == stand_in}
         )
+        causes = [own_cause] if stand_in == OTHER_SERIES else list(dict.fromkeys([own_cause, axial_cause]))
         if levels:
             at = "all levels" if len(levels) == len(LEVELS) else ", ".join(LEVEL_LABELS[level] for level in levels)
+            why = "; ".join(filter(None, causes))
             yield f"{TITLES[part]}, {at}: {text}{why and f' ({why})'}"
 
 

@@ -44,7 +44,7 @@ def read_headers(paths: Sequence[Path], workers: int, problems: list[str]) -> li
     """
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
     headers = []
-    for batch in ordered_map(_try_headers, batches, workers, "headers", f"x {BATCH} files") if batches else ():
+    for batch in ordered_map(_try_headers, batches, workers, "headers", "batch") if batches else ():
         for found in batch:
             if isinstance(found, str):
                 problems.append(found)

@@ -67,7 +67,11 @@ def load_network(trained: Trained, notes: list[str]) -> nn.Module:
     content = checkpoint.load(trained.path)
     with warnings.catch_warnings(action="ignore"):
         network: nn.Module = find_module("models", trained.cfg.model, ["Net"], str(trained.path)).Net(trained.cfg)
-    checkpoint.fit_weights(network, content, trained.path)
+    try:
+        checkpoint.fit_weights(network, content, trained.path)
+    except UserError as error:
+        fault = str(error).partition(";")[0]  # what it advises is for training
+        raise UserError(f"{fault}; these are weights of another config than {trained.cfg.name}") from error
     if content.get("epoch", trained.cfg.epochs) < trained.cfg.epochs:
         notes.append(f"{trained.path}: its training stopped after epoch {content['epoch']} of {trained.cfg.epochs}")
     return network.eval()

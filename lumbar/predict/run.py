@@ -192,6 +192,8 @@ class Run:
                 self.done += len(chunk)
                 self.bar.update(len(chunk))
         self.bar = None
+        if not options.keep:
+            shutil.rmtree(options.work / DATA, ignore_errors=True)
 
     def answer(self, predictor: Predictor, studies: Sequence[StudyFiles]) -> list[StudyRecord]:
         """Answer for a few studies; one that cannot be worked on does not cost the others."""
