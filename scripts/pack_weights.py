@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     problems: list[str] = []
+    notes: list[str] = []
     found = find_checkpoints(options.weights, problems)
     chosen = [
         each for members in found.values() for each in members if options.folds is None or each.fold in options.folds
@@ -55,21 +56,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not chosen:
         raise UserError(f"{options.weights}: no checkpoint of fold {', '.join(map(str, options.folds))}", status=2)
     _make_room(options.out, options.force)
-    networks = [_pack(each, options.out, options.fp16, problems) for each in tqdm(chosen, "packing", unit="network")]
-    networks = [each for each in networks if each]
-    index = {"format": FORMAT, "precision": "fp16" if options.fp16 else "fp32", "networks": networks}
+    entries = []
+    for trained in tqdm(chosen, "packing", unit="network"):
+        try:
+            entries.append(_pack(trained, options.out, options.fp16, notes))
+        except UserError as error:
+            problems.append(f"{error}; left out")
+    index = {"format": FORMAT, "precision": "fp16" if options.fp16 else "fp32", "networks": entries}
     write_text(options.out / INDEX, json.dumps(index, indent=1) + "\n")
     metadata = {"title": options.title, "id": options.id, "licenses": [{"name": options.license}]}
     write_text(options.out / METADATA, json.dumps(metadata, indent=1) + "\n")
 
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    missing = [name for name in CONFIGS if name not in {each["config"] for each in networks}]
-    size = sum(each["bytes"] for each in networks) / 2**20
+    for line in (*problems, *notes):
+        print(line, file=sys.stderr)
+    missing = [name for name in CONFIGS if name not in {each["config"] for each in entries}]
+    size = sum(each["bytes"] for each in entries) / 2**20
     print(
-        f"{options.out}: {len(networks)} networks, {size:.0f} MiB"
+        f"{options.out}: {len(entries)} networks, {size:.0f} MiB"
         + (f"; none of {', '.join(missing)}" if missing else "")
-        + (f"; {len(problems)} checkpoints left out" if problems else "")
+        + (f"; {len(problems)} checkpoint{'s' if len(problems) > 1 else ''} left out" if problems else "")
     )
     return int(bool(problems))
 
@@ -86,13 +91,9 @@ def _make_room(out: Path, force: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def _pack(trained: Trained, out: Path, fp16: bool, problems: list[str]) -> dict[str, Any] | None:
-    """Write one network's weights; return its entry in the index, or None if it cannot be used."""
-    try:
-        weights = load_network(trained, problems).state_dict()
-    except UserError as error:
-        problems.append(f"{error}; left out")
-        return None
+def _pack(trained: Trained, out: Path, fp16: bool, notes: list[str]) -> dict[str, Any]:
+    """Write one network's weights; return its entry in the index."""
+    weights = load_network(trained, notes).state_dict()
     path = out / f"{trained.cfg.name}_fold{trained.fold}_seed{trained.seed}.pth"
     checkpoint.save(path, {"model": halved(weights) if fp16 else dict(weights)})
     return entry(trained, path)

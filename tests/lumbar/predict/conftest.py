@@ -2,6 +2,7 @@
 
 import runpy
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,14 @@ def series_id(study: int, kind: str) -> int:
 
 @pytest.fixture(scope="session")
 def write_weights() -> Callable[..., None]:
-    """``write_weights(folder, overrides, folds, configs)`` writes networks that were never trained."""
-    return runpy.run_path(str(ROOT / "benchmarks" / "placeholder_weights.py"))["write_weights"]
+    """``write_weights(folder, folds=..., configs=...)`` writes tiny networks that were never trained."""
+    script = runpy.run_path(str(ROOT / "benchmarks" / "placeholder_weights.py"))
+    return partial(script["write_weights"], overrides=TINY)
 
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory, write_weights: Callable[..., None]) -> Path:
     """Make one network of each config; tests that change them take a copy."""
     folder = tmp_path_factory.mktemp("weights")
-    write_weights(folder, TINY)
+    write_weights(folder)
     return folder

@@ -12,8 +12,6 @@ from lumbar.config import load_config
 from lumbar.predict.checkpoints import AXIAL, CLASSIFIERS, CONFIGS, SAGITTAL, Trained, find_checkpoints, restore_config
 from lumbar.predict.networks import load_network, load_networks
 
-OVERRIDES = {"backbone": "test_efficientnet.r160_in1k", "img_size": "32", "hidden_dim": "8"}
-
 
 @pytest.fixture
 def tree(weights: Path, tmp_path: Path) -> Path:
@@ -41,7 +39,7 @@ def test_a_tree_gives_every_config_with_the_values_that_it_was_trained_with(weig
 
 
 def test_folds_and_seeds_are_all_found(tree: Path, write_weights: Callable[..., None]) -> None:
-    write_weights(tree, OVERRIDES, folds=(-1, 2), configs=[AXIAL])
+    write_weights(tree, folds=(-1, 2), configs=[AXIAL])
     found = find_checkpoints(tree, [])
     assert [(each.fold, each.seed) for each in found[AXIAL]] == [(-1, 0), (0, 1), (2, 3)]
 
@@ -56,7 +54,7 @@ def test_a_network_in_another_configs_folder_is_left_out(tree: Path) -> None:
 
 
 def test_a_network_trained_with_other_values_is_left_out(tree: Path, write_weights: Callable[..., None]) -> None:
-    write_weights(tree, OVERRIDES, folds=(1, 2), configs=[AXIAL])
+    write_weights(tree, folds=(1, 2), configs=[AXIAL])
     change(tree / AXIAL / "fold1" / "config_seed2.json", img_size=64)
     problems: list[str] = []
     assert [each.fold for each in find_checkpoints(tree, problems)[AXIAL]] == [0, 2]
@@ -90,7 +88,7 @@ def test_a_folder_without_weights_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_damaged_network_is_left_out_or_with_strict_an_error(tree: Path, write_weights: Callable[..., None]) -> None:
-    write_weights(tree, OVERRIDES, folds=(1,), configs=[AXIAL])
+    write_weights(tree, folds=(1,), configs=[AXIAL])
     path = tree / AXIAL / "fold0" / "checkpoint_last_seed1.pth"
     path.write_bytes(path.read_bytes()[:1000])
     members = find_checkpoints(tree, [])[AXIAL]
@@ -102,7 +100,7 @@ def test_a_damaged_network_is_left_out_or_with_strict_an_error(tree: Path, write
 
 
 def test_weights_that_do_not_fit_are_named(weights: Path) -> None:
-    wide = restore_config(AXIAL, {**OVERRIDES, "img_size": 32, "hidden_dim": 8, "n_classes": 10})
+    wide = restore_config(AXIAL, {"backbone": "test_efficientnet.r160_in1k", "n_classes": 10})
     path = weights / AXIAL / "fold0" / "checkpoint_last_seed1.pth"
     with pytest.raises(UserError, match=r"head\.bias has shape .* another config than cfg_dh_05b5_loc"):
         load_network(Trained(path, 0, 1, wide), [])
