@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 
+from lumbar.cli import UserError
 from lumbar.files import atomic_path
 
 NOTICE: Final = (
@@ -43,11 +44,19 @@ def write_page(path: Path, name: str, **values: Any) -> Path:
         Template.
     **values
         What it needs, besides `NOTICE`. Of an iterator only what is being written is held.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
     """
     stream = load_template(name).stream(notice=NOTICE, **values)
     stream.enable_buffering(100)
-    with atomic_path(path) as temporary:
-        stream.dump(str(temporary), encoding="utf-8")
+    try:
+        with atomic_path(path) as temporary:
+            stream.dump(str(temporary), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: {error.strerror or error}; the report is not written") from error
     return path
 
 

@@ -22,6 +22,10 @@ MAX_STRETCH: Final = 4.0
 """Ratio of row to column spacing from which it is taken for a wrong tag, and pixels for square."""
 
 
+SHOWN: Final = (0.005, 0.99)
+"""Shares of the pixels of a picture below its black and its white."""
+
+
 class Mark(NamedTuple):
     """A point on a slice: x, y in its pixels, what it is (a class of the style sheet), and what is written beside."""
 
@@ -79,11 +83,11 @@ def make_picture(
     height, width = image.shape
     x0, y0, x1, y1 = clip_region((0, 0, width, height) if region is None else region, width, height)
     rows, columns = spacing
-    stretch = rows / columns if rows > 0 and columns > 0 else 1.0
-    if not 1 / MAX_STRETCH < stretch < MAX_STRETCH:
-        stretch = 1.0
-    scale = longer_side / max(x1 - x0, (y1 - y0) * stretch)
-    size = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale * stretch))
+    taller = rows / columns if rows > 0 and columns > 0 else 1.0
+    if not 1 / MAX_STRETCH < taller < MAX_STRETCH:
+        taller = 1.0
+    scale = longer_side / max(x1 - x0, (y1 - y0) * taller)
+    size = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale * taller))
     ratio = np.array(size) / (x1 - x0, y1 - y0)
     smaller = size[0] < x1 - x0
     scaled = cv2.resize(image[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
@@ -99,7 +103,18 @@ def make_picture(
         low, high = np.asarray(box, float).reshape(2, 2) - 0.5
         corner = place(low)
         frame = (*corner, *np.round(place(high) - np.array(corner), 1).tolist())
-    return Picture(data_uri(np.asarray(scaled, np.uint8)), *size, alt, caption, tuple(shown), frame)
+    return Picture(data_uri(stretch_contrast(np.asarray(scaled, np.uint8))), *size, alt, caption, tuple(shown), frame)
+
+
+def stretch_contrast(image: Pixels) -> Pixels:
+    """Spread the grey values between the `SHOWN` quantiles over the whole range: what is shown is to be seen.
+
+    The window of a slice is often set for bright tissue far from the spine.
+    """
+    low, high = np.quantile(image, SHOWN)
+    if not high > low:
+        return image
+    return np.clip((image - low) * (255 / (high - low)) + 0.5, 0, 255).astype(np.uint8)
 
 
 def clip_region(region: ArrayLike, width: int, height: int) -> tuple[int, int, int, int]:

@@ -1,0 +1,253 @@
+"""The report of training runs: what is missing, scores, confusion, localisation, learning curves, worst cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from lumbar.anatomy import GRADES, NFN, SCS, SS
+from lumbar.cli import UserError
+from lumbar.config import module_names
+from lumbar.report.calibration import confusion, labelled, reliability_chart
+from lumbar.report.charts import COLOURS, draw, steps
+from lumbar.report.histories import learning_curves, run_line, troubles
+from lumbar.report.localisation import Errors, localisation_errors
+from lumbar.report.page import write_page
+from lumbar.report.runs import Run, find_runs
+from lumbar.report.scores import SCORE, Outcome, grade_outcomes
+from lumbar.report.worst import Slices, worst_studies, worst_targets
+from lumbar.scoring import ANY_SEVERE
+from lumbar.tables import FOLDS, read_table
+
+PART_NAMES: Final = {
+    SCS: "Spinal canal stenosis",
+    NFN: "Neural foraminal narrowing",
+    SS: "Subarticular stenosis",
+    ANY_SEVERE: "Any severe canal stenosis",
+    SCORE: "Score",
+}
+"""Parts of the score, as the page names them."""
+
+FURTHEST_DRAWN: Final = 30.0
+"""Right end of the distributions, mm."""
+
+CLOSE: Final = {"mm": (5, 10), "slices": (0, 1)}
+"""Per unit: errors up to which a localisation counts as close, and as usable."""
+
+
+class Score(NamedTuple):
+    """A score beside that of the class shares on the same studies."""
+
+    value: float
+    baseline: float
+
+    @property
+    def change(self) -> float:
+        """Relative change against the class shares; negative is better, NaN where unknown."""
+        return self.value / self.baseline - 1
+
+
+class ScoreLine(NamedTuple):
+    """Scores of one model, or of one run of it."""
+
+    name: str
+    fold: str
+    seed: str
+    studies: int
+    parts: dict[str, Score]
+    unpredicted: float
+
+
+class Summary(NamedTuple):
+    """What a report holds."""
+
+    path: Path
+    runs: int
+    configs: int
+    graded: int
+    notes: int
+
+
+def write_report(data: Path, weights: Path, path: Path, configs: Sequence[str] = ()) -> Summary:
+    """Write the report of the training runs that there are.
+
+    Parameters
+    ----------
+    data : Path
+        The data folder; what is absent there is left out, and named on the page.
+    weights : Path
+        Folder of ``<config>/fold<k>/``.
+    path : Path
+        The HTML file.
+    configs : sequence of str
+        Which; empty takes all.
+
+    Raises
+    ------
+    UserError
+        If there is no run at all.
+    """
+    notes: list[str] = []
+    runs = find_runs(weights, configs, notes) if weights.is_dir() else []
+    if not runs:
+        wanted = f" of {', '.join(configs)}" if configs else ""
+        raise UserError(f"{weights}: no run{wanted} (<config>/fold<k>/history_seed<s>.csv); train one with train.py")
+    expected = configs or [name for name in module_names("configs") if name.startswith("cfg_")]
+    notes += [f"{name}: no run" for name in expected if name not in {run.config for run in runs}]
+
+    folds = _read_folds(data, notes)
+    by_config, by_run = ({}, {}) if folds is None else grade_outcomes(runs, folds, notes)
+    notes += _missing_folds(runs, folds)
+    histories = {run: run.history() for run in runs}
+    for run, history in histories.items():
+        notes += troubles(run, history)
+    slices = Slices(data)
+    localisation = localisation_errors(data, notes)
+    final = _final(by_config)
+    fold_of = {} if folds is None else dict(zip(folds["study_id"], folds["fold"], strict=True))
+    write_page(
+        path,
+        "training.html.j2",
+        data=data.resolve().name,
+        best=_line(final, "all", "mean") if final else None,
+        notes=notes,
+        parts_named=PART_NAMES,
+        grades=GRADES,
+        scores=[_line(outcome, "all", "mean") for outcome in by_config.values()],
+        baselines=_baselines(by_config),
+        score_chart=_score_chart(by_config, by_run),
+        run_scores=[_line(outcome, str(run.fold), str(run.seed), run.config) for run, outcome in by_run.items()],
+        models=[_model(outcome, outcome is final) for outcome in by_config.values()],
+        localisation=[_localisation(errors, slices) for errors in localisation],
+        runs=[run_line(run, history) for run, history in histories.items()],
+        curves=_curves(histories),
+        final=final.name if final else "",
+        worst_targets=worst_targets(final, slices) if final else [],
+        worst_studies=worst_studies(final, fold_of) if final else [],
+    )
+    return Summary(path, len(runs), len({run.config for run in runs}), len(by_config), len(notes))
+
+
+def _read_folds(data: Path, notes: list[str]) -> pd.DataFrame | None:
+    """Read the fold file, which holds the labels; without it nothing can be scored."""
+    try:
+        return read_table(data, FOLDS)
+    except UserError as error:
+        notes.append(f"grades are not scored: {error}")
+        return None
+
+
+def _missing_folds(runs: Iterable[Run], folds: pd.DataFrame | None) -> list[str]:
+    """Name the folds that a config lacks."""
+    if folds is None:
+        return []
+    known = {int(fold) for fold in folds["fold"].unique()}
+    done: dict[str, set[int]] = {}
+    for run in runs:
+        done.setdefault(run.config, set()).add(run.fold)
+    return [
+        f"{config}: no run of fold {', '.join(map(str, sorted(known - own)))}"
+        for config, own in done.items()
+        if known - own
+    ]
+
+
+def _final(by_config: Mapping[str, Outcome]) -> Outcome | None:
+    """Choose the predictions to look at most closely: those with the best score that predict everything."""
+    scores = {name: outcome.scores()[SCORE] for name, outcome in by_config.items()}
+    known = {name: score for name, score in scores.items() if not np.isnan(score)}
+    chosen = min(known, key=lambda name: known[name]) if known else next(iter(by_config), None)
+    return None if chosen is None else by_config[chosen]
+
+
+def _line(outcome: Outcome, fold: str, seed: str, name: str = "") -> ScoreLine:
+    values, baseline = outcome.scores(), outcome.baseline_scores()
+    parts = {part: Score(values[part], baseline[part]) for part in PART_NAMES}
+    return ScoreLine(name or outcome.name, fold, seed, len(outcome.study_id), parts, outcome.unpredicted())
+
+
+def _baselines(by_config: Mapping[str, Outcome]) -> list[tuple[str, dict[str, float]]]:
+    """Score the class shares on the studies of the config that has most."""
+    if not by_config:
+        return []
+    outcome = max(by_config.values(), key=lambda each: len(each.study_id))
+    return [
+        ("Class shares, weighted as the score weights grades", outcome.baseline_scores()),
+        ("Class shares", outcome.plain_scores()),
+    ]
+
+
+def _score_chart(by_config: Mapping[str, Outcome], by_run: Mapping[Run, Outcome]) -> Markup:
+    """Draw every score as a share of that of the class shares."""
+    if not by_config:
+        return Markup("")
+    with draw("scores", "Scores of each model relative to the class shares, by part; the tables hold the numbers") as c:
+        for number, (name, outcome) in enumerate(by_config.items()):
+            place = np.arange(len(PART_NAMES)) + 0.7 * ((number + 0.5) / len(by_config) - 0.5)
+            colour = COLOURS[number % len(COLOURS)]
+            for run, own in by_run.items():
+                if run.config == name:
+                    c.axes.plot(place, _relative(own), ".", color=colour, alpha=0.5, markersize=4)
+            c.axes.plot(place, _relative(outcome), "D", color=colour, markersize=5, label=name)
+        c.axes.axhline(1, color=COLOURS[-1], linewidth=1)
+        labels = ["canal", "foramina", "subart.", "any severe", "score"]
+        c.axes.set_xticks(range(len(PART_NAMES)), labels)
+        c.axes.set(ylabel="of the class shares' score")
+        c.axes.legend(loc="best")
+    return c.svg
+
+
+def _relative(outcome: Outcome) -> list[float]:
+    values, baseline = outcome.scores(), outcome.baseline_scores()
+    return [values[part] / baseline[part] for part in PART_NAMES]
+
+
+def _model(outcome: Outcome, final: bool) -> dict[str, Any]:
+    """Lay out confusion and reliability of one model."""
+    parts = []
+    for part in (SCS, NFN, SS):
+        probabilities, grades = labelled(outcome, part)
+        if len(grades):
+            counts = confusion(probabilities, grades)
+            shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+            chart = reliability_chart(f"reliability-{outcome.name}-{part}", PART_NAMES[part], probabilities, grades)
+            rows = list(zip(GRADES, counts.tolist(), shares.tolist(), strict=True))
+            parts.append({"name": PART_NAMES[part], "rows": rows, "chart": chart, "labels": len(grades)})
+    return {"name": outcome.name, "parts": parts, "open": final}
+
+
+def _localisation(errors: Errors, slices: Slices) -> dict[str, Any]:
+    """Lay out the errors of one localiser: quantiles, distribution, worst slices."""
+    close, usable = CLOSE[errors.unit]
+    rows = [
+        (name, len(values), np.median(values), np.quantile(values, 0.9), np.mean(values <= close),
+         np.mean(values <= usable))
+        for name, values in (*errors.groups.items(), ("all", np.concatenate(list(errors.groups.values()))))
+        if len(values)
+    ]  # fmt: skip
+    with draw(f"errors-{errors.title}", f"Distribution of errors: {errors.title}; the table holds the numbers") as c:
+        for number, (name, values) in enumerate(errors.groups.items()):
+            if errors.unit == "mm" and len(values):
+                c.axes.plot(*steps(values), color=COLOURS[number % len(COLOURS)], label=name)
+            elif len(values):
+                share = [np.mean(values <= off) for off in range(6)]
+                c.axes.plot(range(6), share, "o-", color=COLOURS[number % len(COLOURS)], markersize=4, label=name)
+        c.axes.set(ylim=(0, 1.02), ylabel="share up to this error", xlabel=f"error, {errors.unit}")
+        c.axes.set_xlim(0, FURTHEST_DRAWN if errors.unit == "mm" else 5)
+        c.axes.legend(loc="lower right")
+    pictures = list(slices.points(errors)) if len(errors.cases) else []
+    heads = [f"within {limit:g} {errors.unit}" if limit else "exact" for limit in (close, usable)]
+    return {"errors": errors, "rows": rows, "heads": heads, "chart": c.svg, "pictures": pictures}
+
+
+def _curves(histories: Mapping[Run, pd.DataFrame]) -> list[tuple[str, list[Markup]]]:
+    """Draw the learning curves of each config that was trained."""
+    configs = dict.fromkeys(run.config for run in histories)
+    drawn = ((name, learning_curves(name, {run: history for run, history in histories.items() if run.config == name}))
+             for name in configs)  # fmt: skip
+    return [(name, charts) for name, charts in drawn if charts]
