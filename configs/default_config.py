@@ -66,7 +66,10 @@ class Config:
     in_channels: int = key(1, "input channels: neighbouring slices read together")
     n_classes: int = key(3, "outputs of a head: grades, or coordinates of a localiser")
     hidden_dim: int = key(512, "width of a recurrent layer, per direction")
-    pool: Literal["avg", "gem"] = key("avg", "pooling of the last feature map")
+    output_stride: Literal[32, 16, 8] = key(32, "input pixels per pixel of the last feature map; 8 is finer and slower")
+    pool: Literal["avg", "gem", "softargmax"] = key(
+        "avg", "pooling of the last feature map; softargmax adds where each feature is, for small localisers"
+    )
     gem_p_trainable: bool = key(False, "learn the power of GeM pooling")
     image_normalization: str = key("simple", "simple: x / 255")
     slicelocation_clip: int = key(80, "patient x is clipped to +- this, mm")

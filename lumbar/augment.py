@@ -158,17 +158,23 @@ def _classifier(height: int, width: int, training: bool) -> Augmentation | None:
     return Augmentation(transforms=[_affine(0.2, 0.0, 0.2, 30), _contrast(0.1), _holes(), _crop(height, width)])
 
 
+def _light(height: int, width: int, training: bool) -> Augmentation:
+    return Augmentation((height, width), transforms=[_affine(0.1, 0.1, 0.15, 10), _contrast(0.2)] if training else ())
+
+
 def _none(height: int, width: int, _training: bool) -> Augmentation:
     return Augmentation((height, width))
 
 
 AUGMENTATIONS: Final[dict[str, Callable[[int, int, bool], Augmentation | None]]] = {
     "none": _none,
+    "light": _light,
     "localiser_axial": _axial_localiser,
     "localiser_sagittal": _sagittal_localiser,
     "classifier": _classifier,
 }
-"""Augmentations by the name that `cfg.aug` gives; the values are those of the published configs."""
+"""Augmentations by the name that `cfg.aug` gives. Those of the published configs have their values; `light` suits small
+networks that see few images for a short time."""
 
 
 def build_augmentation(cfg: Any, mode: Mode) -> Augmentation | None:

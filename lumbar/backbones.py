@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import timm
 from huggingface_hub import constants as hub
@@ -24,7 +24,9 @@ HUB_TIMEOUT_S: Final = 5.0
 """How long the weights' host may take to answer at all before it counts as unreachable."""
 
 
-def create_backbone(name: str, in_channels: int, pretrained: bool | Literal["strict"]) -> nn.Module:
+def create_backbone(
+    name: str, in_channels: int, pretrained: bool | Literal["strict"], output_stride: int = 32
+) -> nn.Module:
     """Build a convolutional backbone that maps (N, in_channels, H, W) to feature maps (N, num_features, h, w).
 
     Parameters
@@ -35,27 +37,37 @@ def create_backbone(name: str, in_channels: int, pretrained: bool | Literal["str
         Input channels; pretrained first layers are adapted to them.
     pretrained : bool or 'strict'
         True: pretrained weights, or random ones and a warning when they cannot be had. 'strict': an error then.
+    output_stride : int
+        Image pixels per pixel of the feature maps: 32, or 16 or 8 for finer maps (dilated last stages).
 
     Raises
     ------
     UserError
-        If timm knows no such name, or with 'strict' when the weights cannot be had.
+        If timm knows no such name, the network has no such stride, or with 'strict' when the weights cannot be had.
     """
     tagged = "." in name
     if not (timm.is_model_pretrained(name) if tagged else timm.is_model(name)):
         near = nearest(name, timm.list_pretrained() if tagged else timm.list_models())
         raise UserError(f"backbone {name!r}: timm {timm.__version__} has no such model{near}", status=2)
+    options: dict[str, Any] = {"in_chans": in_channels, "num_classes": 0, "global_pool": ""}
+    if output_stride != 32:
+        options["output_stride"] = output_stride
     if pretrained:
         try:
             with _no_waiting_for_the_hub():
-                return timm.create_model(name, pretrained=True, in_chans=in_channels, num_classes=0, global_pool="")
+                return timm.create_model(name, pretrained=True, **options)
         except Exception as error:  # the download client raises anything from OSError to classes of its own
             reason = f"backbone {name!r}: its pretrained weights cannot be had ({str(error).splitlines()[0]})"
         remedy = "connect once to fetch them, or choose pretrained False"
         if pretrained == "strict":
             raise UserError(f"{reason}; {remedy}, or pretrained True to start from random weights")
         warnings.warn(f"{reason}; it starts from random weights; {remedy}", stacklevel=2)
-    return timm.create_model(name, pretrained=False, in_chans=in_channels, num_classes=0, global_pool="")
+    try:
+        return timm.create_model(name, pretrained=False, **options)
+    except (TypeError, ValueError, AssertionError, NotImplementedError) as error:
+        raise UserError(
+            f"backbone {name!r}: cannot be built with output_stride {output_stride} ({error})", 2
+        ) from error
 
 
 @cache

@@ -47,10 +47,28 @@ class Average(nn.Module):
         return maps.mean((2, 3))
 
 
+class SoftArgmax(nn.Module):
+    """Average pooling, and where each feature is: its expected x and y under a softmax over the map.
+
+    A linear head on places instead of mean activations learns coordinates from few images (spatial soft-argmax of
+    Levine et al., "End-to-end training of deep visuomotor policies", 2016).
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Feature maps (N, F, h, w) to vectors (N, 3 F): means, then x, then y, each place in -1..1."""
+        shares = maps.float().flatten(2).softmax(-1).unflatten(2, maps.shape[2:])  # (N, F, h, w)
+        y, x = (torch.linspace(-1, 1, size, device=maps.device) for size in maps.shape[2:])
+        return torch.cat([maps.float().mean((2, 3)), shares.sum(2) @ x, shares.sum(3) @ y], 1)
+
+
 NORMALIZATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {"simple": lambda images: images / 255}
 """`cfg.image_normalization`: grey values 0..255 to network input."""
 
-POOLS: Final[dict[str, Callable[[bool], nn.Module]]] = {"avg": lambda _trainable: Average(), "gem": GeneralisedMean}
+POOLS: Final[dict[str, Callable[[bool], nn.Module]]] = {
+    "avg": lambda _trainable: Average(),
+    "gem": GeneralisedMean,
+    "softargmax": lambda _trainable: SoftArgmax(),
+}
 """`cfg.pool`: feature maps to feature vectors, given `cfg.gem_p_trainable`."""
 
 
@@ -73,25 +91,26 @@ class BackboneNet(nn.Module):
     Parameters
     ----------
     cfg : config
-        Reads `backbone`, `pretrained`, `in_channels`, `pool`, `gem_p_trainable`, `image_normalization`,
-        `channels_last`.
+        Reads `backbone`, `pretrained`, `output_stride`, `in_channels`, `pool`, `gem_p_trainable`,
+        `image_normalization`, `channels_last`.
     """
 
     def __init__(self, cfg: Any) -> None:
         super().__init__()
         self.normalise = choose("image_normalization", cfg.image_normalization, NORMALIZATIONS)
         self.pool = choose("pool", cfg.pool, POOLS)(cfg.gem_p_trainable)
-        self.backbone = create_backbone(cfg.backbone, cfg.in_channels, cfg.pretrained)
-        self.features = int(self.backbone.num_features)  # type: ignore[arg-type]
+        self.backbone = create_backbone(cfg.backbone, cfg.in_channels, cfg.pretrained, cfg.output_stride)
+        self.maps = int(self.backbone.num_features)  # type: ignore[arg-type]
+        self.features = self.maps * (3 if isinstance(self.pool, SoftArgmax) else 1)
         self.memory_format = torch.channels_last if cfg.channels_last else torch.contiguous_format
         self.backbone.to(memory_format=self.memory_format)
 
     def encode(self, images: Tensor) -> Tensor:
         """Grey values (N, C, H, W), 0 to 255 in any type, to feature vectors (N, features)."""
         maps = self.backbone(self.normalise(images.float()).contiguous(memory_format=self.memory_format))
-        if maps.ndim != 4 or maps.shape[1] != self.features:
+        if maps.ndim != 4 or maps.shape[1] != self.maps:
             raise UserError(
-                f"backbone {type(self.backbone).__name__} gives no feature maps (N, {self.features}, h, w) but "
+                f"backbone {type(self.backbone).__name__} gives no feature maps (N, {self.maps}, h, w) but "
                 f"{tuple(maps.shape)}; choose a convolutional one"
             )
         return self.pool(maps)

@@ -3,13 +3,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lumbar.blocks import Average, BackboneNet, GeneralisedMean, bidirectional_lstm, mean_over_slices, pack
+from lumbar.blocks import Average, BackboneNet, GeneralisedMean, SoftArgmax, bidirectional_lstm, mean_over_slices, pack
 from lumbar.cli import UserError
 
 
 def config(**changes):
     values = {"backbone": "test_efficientnet", "pretrained": False, "in_channels": 1, "pool": "avg",
-              "gem_p_trainable": False, "image_normalization": "simple", "channels_last": False}  # fmt: skip
+              "gem_p_trainable": False, "image_normalization": "simple", "channels_last": False,
+              "output_stride": 32}  # fmt: skip
     return SimpleNamespace(**values | changes)
 
 
@@ -25,6 +26,19 @@ def test_pools():
     maps = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]])
     assert Average()(maps).item() == 3
     assert GeneralisedMean(False)(maps).item() == pytest.approx(((1 + 8 + 27 + 216) / 4) ** (1 / 3))
+
+
+def test_softargmax_says_where_a_feature_is():
+    maps = torch.zeros(1, 2, 3, 5)
+    maps[0, 0, 2, 1] = 100.0
+    torch.testing.assert_close(SoftArgmax()(maps), torch.tensor([[100 / 15, 0, -0.5, 0, 1, 0]]))
+
+
+@pytest.mark.parametrize(("stride", "size"), [(32, 2), (16, 4), (8, 8)])
+def test_a_smaller_stride_gives_finer_maps(stride, size):
+    net = BackboneNet(config(output_stride=stride, pool="softargmax")).eval()
+    assert net.backbone(torch.zeros(1, 1, 64, 64)).shape[2:] == (size, size)
+    assert net.encode(torch.zeros(1, 1, 64, 64)).shape == (1, net.features)
 
 
 @pytest.mark.parametrize("trainable", [False, True])

@@ -79,7 +79,7 @@ def test_values_are_parsed_to_the_type_of_their_key(text: str, annotation: objec
         ("img_size", "16", "config key 'img_size': must be at least 32 px, got 16"),
         ("img_size", "64,64,64", "expected a whole number or 2 comma-separated values"),
         ("img_size", "(64,", "expected a whole number or 2 comma-separated values"),
-        ("pool", "max", "option --pool: expected avg or gem, got 'max'"),
+        ("pool", "max", "option --pool: expected avg or gem or softargmax, got 'max'"),
         ("train", "maybe", "option --train: expected True or False, got 'maybe'"),
         ("pretrained", "perhaps", "expected True or False or strict, got 'perhaps'"),
     ],
