@@ -38,6 +38,8 @@ SLICE: Final = ["series_id", "instance_number"]
 
 SIDES: Final = ("left", "right")
 
+HUMAN: Final = "the human marks"
+
 Z_COLUMNS: Final = {
     "left_nfn": ("left_foramen", SAGITTAL_T1),
     "right_nfn": ("right_foramen", SAGITTAL_T1),
@@ -174,7 +176,7 @@ def axial_points(references: References, found: pd.DataFrame) -> Errors:
         reference = TRUTH.path
     else:
         marks = references.marks(SS)
-        right, reference = marks.assign(side=np.where(marks["side"] == LEFT, *SIDES)), "the human marks"
+        right, reference = marks.assign(side=np.where(marks["side"] == LEFT, *SIDES)), HUMAN
     right = right.groupby([*SLICE, "side"], as_index=False)[["x", "y"]].mean()
     sizes = found.merge(references.meta[[*SLICE, "img_w", "img_h"]].drop_duplicates(SLICE), on=SLICE)
     points = pd.concat(
@@ -193,15 +195,14 @@ def sagittal_slices(references: References, found: pd.DataFrame) -> Errors:
     place[slices.right_to_left()] = np.arange(len(slices))
     row = slices.find(found["series_id"], found["instance_number"])
     found = found[row >= 0].assign(place=place[row[row >= 0]]).sort_values("place")
-    groups, reference = {}, TRUTH.path
+    truth = references.structures(tuple(structure for structure, _ in Z_COLUMNS.values()))
+    groups = {}
     for column, (structure, kind) in Z_COLUMNS.items():
-        right = references.structures((structure,))
-        if right is not None:
-            right = right[right["series_description"] == kind]
+        if truth is not None:
+            right = truth[(truth["structure"] == structure) & (truth["series_description"] == kind)]
         else:
             marks = references.marks(SCS if column == "scs" else NFN)
             right = marks[(marks["side"] == LEFT) == (not column.startswith("right"))]
-            reference = "the human marks"
         row = slices.find(right["series_id"], right["instance_number"])
         counts = right[row >= 0].assign(place=place[row[row >= 0]]).value_counts(["series_id", "place"])
         most = counts[counts == counts.groupby("series_id").transform("max")].index.to_frame(index=False)
@@ -209,6 +210,7 @@ def sagittal_slices(references: References, found: pd.DataFrame) -> Errors:
         both = top.merge(most, on="series_id", suffixes=("", "_true"))
         off = (both["place"] - both["place_true"]).abs().groupby(both["series_id"]).min()
         groups[column] = off.to_numpy(float)
+    reference = HUMAN if truth is None else TRUTH.path
     return Errors("Best sagittal slice of each side and of the canal", "slices", reference, groups, pd.DataFrame())
 
 
@@ -219,7 +221,7 @@ def axial_slices(references: References, found: pd.DataFrame) -> Errors:
     if truth is not None and len(truth):
         right, reference = truth.assign(level=level_numbers(truth)), TRUTH.path
     else:
-        right, reference = references.marks(SS), "the human marks"
+        right, reference = references.marks(SS), HUMAN
     slices = SliceIndex(references.meta[references.meta["series_id"].isin(right["series_id"])])
     row = slices.find(right["series_id"], right["instance_number"])
     right, row = right[row >= 0], row[row >= 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ NOTICE: Final = (
 )
 """What every report says of itself."""
 
-MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+MINUS, DASH, INFINITY = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{INFINITY}"
 
 
 def load_template(name: str, package: str = "lumbar.report") -> Template:
@@ -62,9 +63,11 @@ def write_page(path: Path, name: str, **values: Any) -> Path:
 
 def percent(share: float, digits: int = 0) -> str:
     """Write a share as percent with a true minus sign; a dash where it is unknown."""
-    return number(100 * share, digits) + (" %" if share == share else "")
+    return number(100 * share, digits) + (" %" if math.isfinite(share) else "")
 
 
 def number(value: float, digits: int = 3, sign: bool = False) -> str:
     """Write a number with a true minus sign; a dash where it is unknown."""
-    return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", MINUS) if value == value else DASH
+    if not math.isfinite(value):
+        return DASH if math.isnan(value) else INFINITY
+    return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", MINUS)

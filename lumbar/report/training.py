@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -115,7 +116,7 @@ def write_report(data: Path, weights: Path, path: Path, configs: Sequence[str] =
         "training.html.j2",
         data=data.resolve().name,
         best=_line(final, "all", "mean") if final else None,
-        notes=notes,
+        notes=[note.replace(f"{data}{os.sep}", "").replace(f"{weights}{os.sep}", "") for note in notes],
         parts_named=PART_NAMES,
         grades=GRADES,
         scores=[_line(outcome, "all", "mean") for outcome in by_config.values()],
@@ -225,7 +226,7 @@ def _localisation(errors: Errors, slices: Slices) -> dict[str, Any]:
     """Lay out the errors of one localiser: quantiles, distribution, worst slices."""
     close, usable = CLOSE[errors.unit]
     rows = [
-        (name, len(values), np.median(values), np.quantile(values, 0.9), np.mean(values <= close),
+        (name, len(values), *np.quantile(values, (0.5, 0.9), method="inverted_cdf"), np.mean(values <= close),
          np.mean(values <= usable))
         for name, values in (*errors.groups.items(), ("all", np.concatenate(list(errors.groups.values()))))
         if len(values)
