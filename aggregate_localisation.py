@@ -21,8 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = aggregation.make_parser(__doc__ or "")
     parser.add_argument(
         "--mask-objective",
-        choices=("bce", "batch_softmax"),
-        help="what the sagittal localiser's logits_mask is: bce becomes a probability, batch_softmax is passed on "
+        choices=("bce", "l1", "batch_softmax"),
+        help="what the sagittal localiser's logits_mask is: bce becomes a probability, the others are passed on "
         "(default: what the run's config snapshot says; batch_softmax without one)",
     )
     options = parser.parse_args(argv)
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         path = write_table(frame, options.data, table)
         slices = len(frame.drop_duplicates(aggregation.SLICE))
         print(f"{path}: {len(frame)} rows, {slices} slices of {frame['series_id'].nunique()} series")
-    print(f"logits_mask: {'passed on' if objective == aggregation.RAW_LOGITS else 'probabilities'} ({objective})")
+    print(f"logits_mask: {'probabilities' if objective == aggregation.PROBABILITIES else 'passed on'} ({objective})")
     return 0
 
 

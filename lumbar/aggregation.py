@@ -27,6 +27,9 @@ SAGITTAL_CONFIG: Final = "cfg_dh_14p2_locsag_test"
 Z_CONFIG: Final = "cfg_dh_14s10a_locsag"
 """Whose outputs become which table; the tables carry these names too."""
 
+PROBABILITIES: Final = "bce"
+"""`mask_objective` under which `logits_mask` becomes a probability; under the others it is passed on as it is."""
+
 RAW_LOGITS: Final = "batch_softmax"
 """`mask_objective` under which `logits_mask` is passed on as it is: the published one (its logits have no fixed zero,
 so they are no probabilities). Under any other the table holds probabilities."""
@@ -183,7 +186,7 @@ def sagittal_points(outputs: Sequence[FoldOutput], meta: pd.DataFrame, mask_obje
     meta : DataFrame
         `lumbar.tables.META`, for the slices' study and size.
     mask_objective : str
-        Whether `logits_mask` is passed on (`RAW_LOGITS`) or becomes a probability.
+        Whether `logits_mask` becomes a probability (`PROBABILITIES`) or is passed on.
 
     Raises
     ------
@@ -198,7 +201,7 @@ def sagittal_points(outputs: Sequence[FoldOutput], meta: pd.DataFrame, mask_obje
         _log.warning("the metadata lacks %d of %d slices; they are left out", len(joined) - len(known), len(joined))
     if known.empty:
         raise UserError(f"{outputs[0].path}: none of its slices is in the metadata; it belongs to other data")
-    if mask_objective != RAW_LOGITS:
+    if mask_objective == PROBABILITIES:
         known["logits_mask"] = (1 / (1 + np.exp(-known["logits_mask"].astype(np.float64)))).astype(np.float32)
     per_level = [
         known.assign(

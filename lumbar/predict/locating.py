@@ -95,7 +95,7 @@ def locate(cached: Cached, data: Path, localisers: Mapping[str, Ensemble], clock
     with clock("mapping"):
         levels = map_levels(slices, sagittal, meta, series)
         tables.write_table(levels, data, tables.AXIAL_LEVELS)
-    probabilities = objective != aggregation.RAW_LOGITS
+    probabilities = objective == aggregation.PROBABILITIES
     return Located(sagittal, axial, slices, levels, spread, canal_slices(sagittal, slices), probabilities)
 
 
