@@ -6,7 +6,6 @@ Memory depends on how many studies are at work at a time and not on how many the
 from __future__ import annotations
 
 import hashlib
-import logging
 import shutil
 import sys
 from collections import Counter
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from lumbar.cli import UserError
 from lumbar.engine.ranks import Ranks, choose_device
 from lumbar.files import locked, write_text
 from lumbar.predict.checkpoints import INDEX, Trained, find_checkpoints
@@ -109,7 +109,7 @@ class Run:
         self.sources: Counter[str] = Counter()
         self.done = 0
         self.bar: tqdm[Any] | None = None
-        self.clock = Clock(lambda stage: self.bar.set_postfix_str(stage) if self.bar else None)
+        self.clock = Clock(self.show_stage)
 
     def __call__(self) -> Records:
         """Predict, write the submission, and return the records in its order.
@@ -139,6 +139,11 @@ class Run:
         """Print the problems behind the first few, which have been printed."""
         for line in self.problems[already:]:
             say(line)
+
+    def show_stage(self, stage: str) -> None:
+        """Show in a terminal what is being done."""
+        if self.bar is not None and sys.stderr.isatty():
+            self.bar.set_postfix_str(stage)
 
     # ------------------------------------------------------------------------------------------------- what is wanted
 
@@ -181,7 +186,8 @@ class Run:
             say(line)
         print(f"networks: {predictor.summary()}, on {self.device.type}")
         shutil.rmtree(options.work / DATA, ignore_errors=True)  # of a run that was killed
-        with tqdm(total=len(todo), desc="studies", unit="study") as self.bar:
+        interval = 0.1 if sys.stderr.isatty() else 30  # seconds; a log file is no place for a live bar
+        with tqdm(total=len(todo), desc="studies", unit="study", mininterval=interval) as self.bar:
             for start in range(0, len(todo), options.at_a_time):
                 chunk = todo[start : start + options.at_a_time]
                 for study, record in zip(chunk, self.answer(predictor, chunk), strict=True):
@@ -197,7 +203,8 @@ class Run:
 
     def answer(self, predictor: Predictor, studies: Sequence[StudyFiles]) -> list[StudyRecord]:
         """Answer for a few studies; one that cannot be worked on does not cost the others."""
-        data = self.options.work / DATA / str(studies[0].study_id)
+        options = self.options
+        data = options.work / DATA / str(studies[0].study_id)
         already = len(self.problems)
         try:
             records = predictor.predict(studies, data, self.problems)
@@ -205,16 +212,19 @@ class Run:
             return records
         except OutOfMemory:
             raise
+        except OSError as error:  # files that cannot be read do not come this far
+            where = error.filename or options.work
+            raise UserError(f"{where}: cannot be written ({error.strerror}); finished studies are kept") from error
         except Exception as error:  # whatever a strange file may do to a library
             del self.problems[already:]
             if len(studies) > 1:
                 return [self.answer(predictor, [study])[0] for study in studies]
-            reason = f"it cannot be worked on ({type(error).__name__}: {error})"
-            self.problems.append(f"study {studies[0].study_id}: {reason}")
-            logging.getLogger(__name__).debug("study %d", studies[0].study_id, exc_info=True)
+            reason = f"it cannot be worked on ({type(error).__name__})"
+            self.problems.append(f"study {studies[0].study_id}: {reason}: {' '.join(str(error).split())}")
+            self.report_problems(already)
             return [unanswered(studies[0], None, reason)]
         finally:
-            if not self.options.keep:
+            if not options.keep:
                 shutil.rmtree(data, ignore_errors=True)
 
     def submit(self, rows: Rows, studies: Sequence[StudyFiles]) -> Records:

@@ -184,6 +184,14 @@ def test_the_work_folder_is_not_searched_and_links_back_end(tmp_path: Path, make
     assert [study.study_id for study in inventory.studies] == [12]
 
 
+def test_linked_studies_are_found(tmp_path: Path, make_study: MakeStudy) -> None:
+    make_study(tmp_path / "archive", 12, ("t1",))
+    (tmp_path / "images").mkdir()
+    for study in (1, 2):
+        (tmp_path / "images" / str(study)).symlink_to(tmp_path / "archive" / "12")
+    assert [study.study_id for study in take(tmp_path / "images").studies] == [1, 2]
+
+
 def test_a_table_names_series_without_a_look_at_headers(
     tmp_path: Path, make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

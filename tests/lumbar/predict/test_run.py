@@ -242,8 +242,9 @@ def test_finished_studies_are_kept_until_files_or_networks_change(
 
 
 def test_a_study_that_cannot_be_worked_on_does_not_cost_the_others(
-    tmp_path: Path, make_study: MakeStudy, predict: Predict, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path: Path, make_study: MakeStudy, predict: Predict, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     for study in (1, 2, 3):
         make_study(tmp_path / "images", study)
     whole = Predictor.predict
@@ -257,9 +258,22 @@ def test_a_study_that_cannot_be_worked_on_does_not_cost_the_others(
     assert predict() == 1
     check_rules(submission(tmp_path), [1, 2, 3])
     assert [record(tmp_path, study).source[0] for study in (1, 2, 3)] == [MODELS, SHARES, MODELS]
-    assert record(tmp_path, 2).warnings == (
-        "Class shares for all 25 grades: it cannot be worked on (RuntimeError: strange)",
-    )
+    assert record(tmp_path, 2).warnings == ("Class shares for all 25 grades: it cannot be worked on (RuntimeError)",)
+    assert "study 2: it cannot be worked on (RuntimeError): strange" in capsys.readouterr().err
+
+
+def test_a_full_disk_ends_the_run_instead_of_costing_every_study(
+    tmp_path: Path, make_study: MakeStudy, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_study(tmp_path / "images", 1, ("t1",))
+
+    def fail(*arguments: Any) -> Any:
+        raise OSError(28, "No space left on device", "some.png")
+
+    monkeypatch.setattr(Predictor, "predict", fail)
+    with pytest.raises(UserError, match=r"some\.png: cannot be written \(No space left on device\); finished"):
+        predict()
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_rows_follow_the_sample_given_or_beside(
