@@ -66,7 +66,7 @@ class Config:
     in_channels: int = key(1, "input channels: neighbouring slices read together")
     n_classes: int = key(3, "outputs of a head: grades, or coordinates of a localiser")
     hidden_dim: int = key(512, "width of a recurrent layer, per direction")
-    output_stride: Literal[32, 16, 8] = key(32, "input pixels per pixel of the last feature map; 8 is finer and slower")
+    output_stride: int = key(32, "input pixels per pixel of the last feature map; 16 or 8 are finer and slower")
     pool: Literal["avg", "gem", "softargmax"] = key(
         "avg", "pooling of the last feature map; softargmax adds where each feature is, for small localisers"
     )
@@ -148,6 +148,7 @@ class Config:
             self._require(name, getattr(self, name) >= 0, "0 or greater")
         for name in shares:
             self._require(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
+        self._require("output_stride", self.output_stride in (8, 16, 32), "8, 16 or 32")
         self._require("fold", self.fold >= -1, "-1 or greater")
         self._require("seed", self.seed >= -1, "-1 or greater")
         self._require("batch_size_val", self.batch_size_val is None or self.batch_size_val > 0, "greater than 0")

@@ -31,8 +31,8 @@ PROBABILITIES: Final = "bce"
 """`mask_objective` under which `logits_mask` becomes a probability; under the others it is passed on as it is."""
 
 RAW_LOGITS: Final = "batch_softmax"
-"""`mask_objective` under which `logits_mask` is passed on as it is: the published one (its logits have no fixed zero,
-so they are no probabilities). Under any other the table holds probabilities."""
+"""`mask_objective` assumed where nothing says which: a published network ran (its logits have no fixed zero,
+so they are passed on)."""
 
 SLICE: Final = ["series_id", "instance_number"]
 

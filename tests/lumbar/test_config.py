@@ -77,6 +77,7 @@ def test_values_are_parsed_to_the_type_of_their_key(text: str, annotation: objec
         ("warmup", "2", "config key 'warmup': must be from 0 to 1, got 2.0"),
         ("fold", "-2", "config key 'fold': must be -1 or greater, got -2"),
         ("img_size", "16", "config key 'img_size': must be at least 32 px, got 16"),
+        ("output_stride", "4", "config key 'output_stride': must be 8, 16 or 32, got 4"),
         ("img_size", "64,64,64", "expected a whole number or 2 comma-separated values"),
         ("img_size", "(64,", "expected a whole number or 2 comma-separated values"),
         ("pool", "max", "option --pool: expected avg or gem or softargmax, got 'max'"),
