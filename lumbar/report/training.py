@@ -127,7 +127,6 @@ def write_report(data: Path, weights: Path, path: Path, configs: Sequence[str] =
         localisation=[_localisation(errors, slices) for errors in localisation],
         runs=[run_line(run, history) for run, history in histories.items()],
         curves=_curves(histories),
-        final=final.name if final else "",
         worst_targets=worst_targets(final, slices) if final else [],
         worst_studies=worst_studies(final, fold_of) if final else [],
     )
@@ -178,8 +177,8 @@ def _baselines(by_config: Mapping[str, Outcome]) -> list[tuple[str, dict[str, fl
         return []
     outcome = max(by_config.values(), key=lambda each: len(each.study_id))
     return [
-        ("Class shares, weighted as the score weights grades", outcome.baseline_scores()),
-        ("Class shares", outcome.plain_scores()),
+        ("Class shares, weighted", outcome.baseline_scores()),
+        ("Class shares, plain", outcome.plain_scores()),
     ]
 
 

@@ -33,7 +33,7 @@ from lumbar.predict.record import (
 )
 from lumbar.report.training import write_report
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+NAMES = ("google-chrome", "google-chrome-stable", "chrome", "chromium", "chromium-browser")
 
 LAUNCH = """
 import os, sys
