@@ -98,6 +98,8 @@ class Run:
         Targets by source (`lumbar.predict.record.SOURCES`).
     done : int
         Studies predicted in this run; the others were finished before.
+    failed : set of int
+        Those of them that could not be worked on.
     clock : Clock
         Where the time went.
     """
@@ -108,6 +110,7 @@ class Run:
         self.problems: list[str] = []
         self.sources: Counter[str] = Counter()
         self.done = 0
+        self.failed: set[int] = set()
         self.bar: tqdm[Any] | None = None
         self.clock = Clock(self.show_stage)
 
@@ -191,11 +194,14 @@ class Run:
             for start in range(0, len(todo), options.at_a_time):
                 chunk = todo[start : start + options.at_a_time]
                 for study, record in zip(chunk, self.answer(predictor, chunk), strict=True):
-                    record = replace(record, fingerprint=self.networks + study.fingerprint())
-                    write_record(options.work / RECORDS, record)
+                    # A study that could not be worked on is not finished: another run tries it again.
+                    mark = "" if study.study_id in self.failed else self.networks + study.fingerprint()
+                    write_record(options.work / RECORDS, replace(record, fingerprint=mark))
                     for warning in record.warnings:
                         say(f"study {study.study_id}: {warning}")
                 self.done += len(chunk)
+                if len(self.failed) == self.done > 1:
+                    raise UserError(f"none of the first {self.done} studies can be worked on: {self.problems[-1]}")
                 self.bar.update(len(chunk))
         self.bar = None
         if not options.keep:
@@ -222,6 +228,7 @@ class Run:
             reason = f"it cannot be worked on ({type(error).__name__})"
             self.problems.append(f"study {studies[0].study_id}: {reason}: {' '.join(str(error).split())}")
             self.report_problems(already)
+            self.failed.add(studies[0].study_id)
             return [unanswered(studies[0], None, reason)]
         finally:
             if not options.keep:

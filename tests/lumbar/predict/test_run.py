@@ -260,6 +260,22 @@ def test_a_study_that_cannot_be_worked_on_does_not_cost_the_others(
     assert [record(tmp_path, study).source[0] for study in (1, 2, 3)] == [MODELS, SHARES, MODELS]
     assert record(tmp_path, 2).warnings == ("Class shares for all 25 grades: it cannot be worked on (RuntimeError)",)
     assert "study 2: it cannot be worked on (RuntimeError): strange" in capsys.readouterr().err
+    monkeypatch.setattr(Predictor, "predict", whole)
+    assert predict() == 0 and record(tmp_path, 2).source[0] == MODELS  # the next run tries it again
+
+
+def test_a_run_in_which_no_study_can_be_worked_on_ends(
+    tmp_path: Path, make_study: MakeStudy, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for study in (1, 2):
+        make_study(tmp_path / "images", study, ("t1",))
+
+    def fail(*arguments: Any) -> Any:
+        raise RuntimeError("broken library")
+
+    monkeypatch.setattr(Predictor, "predict", fail)
+    with pytest.raises(UserError, match=r"none of the first 2 studies can be worked on: study 2: .* broken library"):
+        predict()
 
 
 def test_a_full_disk_ends_the_run_instead_of_costing_every_study(
