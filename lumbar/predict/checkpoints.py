@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
+from lumbar.aggregation import RAW_LOGITS
 from lumbar.cli import UserError
 from lumbar.config import load_config
 from lumbar.engine import checkpoint, records
@@ -32,13 +32,19 @@ CONFIGS: Final = (AXIAL, SAGITTAL, SLICES, *CLASSIFIERS, MLP)
 INDEX: Final = "index.json"
 FORMAT: Final = 1
 
-INFERENCE_KEYS: Final = (
-    "dataset", "model", "post_process_pipeline", "pp_bwd_fwd_fill", "cache", "img_size", "aug", "parts", "model_parts",
-    "filter_logits_mask_thresh_sag_t1", "filter_logits_mask_thresh_sag_t2", "dummy_series_id", "backbone",
-    "in_channels", "n_classes", "hidden_dim", "pool", "image_normalization", "slicelocation_clip", "classes",
-    "mask_objective", "oof_configs", "oof", "mlp_members", "mlp_levels", "mlp_conditions",
+TRAINING_KEYS: Final = frozenset(
+    {
+        "name", "train", "val", "train_val", "fold", "seed", "debug", "full_test_set", "mask_loss", "oof_dropout",
+        "mlp_prior", "data_dir", "weights_dir", "folds_table", "meta_table", "coordinates_table", "sag_labels_table",
+        "axial_xy_table", "sag_xy_table", "sag_slice_table", "axial_lvl_table", "pretrained", "pretrained_weights",
+        "strict", "pop_weights", "resume_training", "epochs", "lr", "weight_decay", "warmup", "batch_size",
+        "batch_size_val", "grad_accumulation", "clip_grad", "drop_last", "weighted_sampling", "data_sample",
+        "nonfinite_limit", "eval_steps", "save_weights_only", "neptune_project", "neptune_mode", "num_workers",
+        "compile", "channels_last", "sync_batchnorm",
+    }
 )  # fmt: skip
-"""Keys in which the networks of one config must agree to be averaged."""
+"""Keys that say how and where a network was trained, not what it is and what it looks at. In all others the networks
+of one config must agree to be averaged."""
 
 _FOLD: Final = re.compile(r"fold(-?\d+)")
 
@@ -118,7 +124,7 @@ def _search_tree(weights: Path, problems: list[str]) -> Iterable[Trained]:
 def _read_snapshot(name: str, path: Path, snapshot: Path) -> Any:
     """Read the config that a checkpoint was trained with; without a snapshot it counts as a published one."""
     if not snapshot.is_file():
-        return restore_config(name, {"mask_objective": "batch_softmax"})
+        return restore_config(name, {"mask_objective": RAW_LOGITS})
     try:
         values = dict(json.loads(snapshot.read_text())["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -144,14 +150,22 @@ def restore_config(name: str, values: Mapping[str, Any]) -> Any:
     return replace(base, **(plain | {"name": name, "pretrained": False, "compile": False}))
 
 
+def inference_values(cfg: Any) -> dict[str, Any]:
+    """Give the values of a config that matter to a trained network, as JSON has them; tables without their folders."""
+    values = {field.name: getattr(cfg, field.name) for field in fields(cfg) if field.name not in TRAINING_KEYS}
+    values["oof"] = [Path(path).name for path in cfg.oof]
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
 def _agreeing(members: Sequence[Trained], packed: bool, problems: list[str]) -> list[Trained]:
     """Leave out networks that were trained with other values than most of their config."""
-    values = [tuple(getattr(member.cfg, key) for key in INFERENCE_KEYS) for member in members]
-    usual, _ = Counter(values).most_common(1)[0]
+    values = [inference_values(member.cfg) for member in members]
+    usual = max(values, key=values.count)
     for member, own in zip(members, values, strict=True):
         if own != usual:
-            pairs = zip(INFERENCE_KEYS, own, usual, strict=True)
-            differing = ", ".join(f"{key} {mine!r} instead of {other!r}" for key, mine, other in pairs if mine != other)
+            differing = ", ".join(
+                f"{key} {own[key]!r} instead of {usual[key]!r}" for key in own if own[key] != usual[key]
+            )
             problem = f"{member.path}: was trained with {differing} of the other networks of {member.cfg.name}"
             if packed:
                 raise UserError(problem)
@@ -185,7 +199,7 @@ def entry(trained: Trained, path: Path) -> dict[str, Any]:
         "seed": trained.seed,
         "bytes": path.stat().st_size,
         "sha256": sha256(path),
-        "values": {key: getattr(trained.cfg, key) for key in INFERENCE_KEYS},
+        "values": inference_values(trained.cfg),
     }
 
 

@@ -145,7 +145,7 @@ class Checker:
         """Say what seems wrong with the level points of a sagittal series."""
         best, name = self.best.get(series_id, float("nan")), f"series {series_id} ({kind})"
         lowest, highest = (limits.get(part, -np.inf) for limits in (self.thresholds.lowest, self.thresholds.highest))
-        if self.located.probabilities and not best > highest:
+        if not best > highest:
             used = "not used by all classifiers" if best > lowest else "not used"
             yield (
                 f"{name}: the localiser is not sure that it shows the lumbar spine "

@@ -48,8 +48,8 @@ class Located:
         image widths and heights.
     canal : dict of int to CanalSlice
         By sagittal series.
-    probabilities : bool
-        Whether `logits_mask` in `sagittal` is a probability.
+    bounded : bool
+        Whether `logits_mask` in `sagittal` lies between 0 and 1, from unseen to seen.
     """
 
     sagittal: pd.DataFrame
@@ -58,7 +58,7 @@ class Located:
     levels: pd.DataFrame
     spread: dict[tuple[int, int], NDArray[np.float32]]
     canal: dict[int, CanalSlice]
-    probabilities: bool
+    bounded: bool
 
 
 def locate(cached: Cached, data: Path, localisers: Mapping[str, Ensemble], clock: Clock) -> Located:

@@ -3,13 +3,24 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from lumbar.cli import UserError
 from lumbar.config import load_config
-from lumbar.predict.checkpoints import AXIAL, CLASSIFIERS, CONFIGS, SAGITTAL, Trained, find_checkpoints, restore_config
+from lumbar.predict.checkpoints import (
+    AXIAL,
+    CLASSIFIERS,
+    CONFIGS,
+    SAGITTAL,
+    TRAINING_KEYS,
+    Trained,
+    find_checkpoints,
+    inference_values,
+    restore_config,
+)
 from lumbar.predict.networks import load_network, load_networks
 
 
@@ -104,3 +115,13 @@ def test_weights_that_do_not_fit_are_named(weights: Path) -> None:
     path = weights / AXIAL / "fold0" / "checkpoint_last_seed1.pth"
     with pytest.raises(UserError, match=r"head\.bias has shape .* another config than cfg_dh_05b5_loc"):
         load_network(Trained(path, 0, 1, wide), [])
+
+
+def test_what_is_packed_names_no_folder_and_leaves_out_how_it_was_trained() -> None:
+    values = inference_values(load_config("cfg_mlp", {"oof": "/home/me/secret/a.csv", "data_dir": "/home/me"}))
+    assert values["oof"] == ["a.csv"] and "/home" not in json.dumps(values)
+    assert "lr" not in values and values["hidden_dim"]
+
+
+def test_every_training_key_is_a_key() -> None:
+    assert {field.name for field in fields(load_config(AXIAL))} > TRAINING_KEYS
