@@ -40,6 +40,15 @@ class StudyFiles:
         """The series that are not ignored."""
         return tuple(series for series in self.series if series.kind)
 
+    def describe(self) -> str:
+        """Say in one line what the series were taken for."""
+        used = [f"{each.kind} {each.series_id} ({len(each.files)} slices; {each.reason})" for each in self.used]
+        ignored = [
+            f"{each.series_id} ({len(each.files)} files; {each.reason})" for each in self.series if not each.kind
+        ]
+        parts = [", ".join(used) or "no series of use", *([f"ignored: {', '.join(ignored)}"] if ignored else [])]
+        return f"study {self.study_id} in {self.folder}: {'; '.join(parts)}"
+
     def fingerprint(self) -> str:
         """Fingerprint of what a prediction depends on: series, their types, sizes and times of their files."""
         parts: list[object] = [self.study_id]

@@ -6,6 +6,7 @@ Memory depends on how many studies are at work at a time and not on how many the
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 from collections import Counter
@@ -123,7 +124,10 @@ class Run:
             If there is nothing to predict, or nothing to predict it with.
         """
         work = self.options.work
-        work.mkdir(parents=True, exist_ok=True)
+        for folder in (work, self.options.out.absolute().parent):
+            make_writable(folder)
+        if self.options.out.is_dir():
+            raise UserError(f"{self.options.out}: is a folder; expected the name of a CSV file to write", status=2)
         with locked(work, lambda: say(f"{work}: another run is at work in it; waiting for its end")):
             rows, studies = self.find()
             with self.clock("networks"):
@@ -160,7 +164,7 @@ class Run:
             say(note)
         for study in inventory.studies:
             if study.study_id in inventory.by_header:
-                print(describe(study))
+                print(study.describe())
         by_id = {study.study_id: study for study in inventory.studies}
         rows = choose_rows(options, list(by_id))
         left_out = len(by_id.keys() - set(rows.studies))
@@ -257,6 +261,22 @@ def fingerprint(trained: Mapping[str, Sequence[Trained]]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
+def make_writable(folder: Path) -> None:
+    """Make a folder if there is none.
+
+    Raises
+    ------
+    UserError
+        If it cannot be made or written to: better now than after hours.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another --out or --work", 2) from error
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise UserError(f"{folder}: cannot be written to; choose another --out or --work", status=2)
+
+
 def choose_rows(options: Options, found: Sequence[int]) -> Rows:
     """Choose the rows of the submission: those of the sample; without one, all of the studies found.
 
@@ -272,14 +292,6 @@ def choose_rows(options: Options, found: Sequence[int]) -> Rows:
             return rows
         say(f"{beside}: lists other studies than {options.source}, so it is not used")
     return Rows.of(found)
-
-
-def describe(study: StudyFiles) -> str:
-    """Say in one line what the series of a study were taken for."""
-    used = [f"{series.kind} {series.series_id} ({len(series.files)} slices; {series.reason})" for series in study.used]
-    ignored = [f"{each.series_id} ({len(each.files)} files; {each.reason})" for each in study.series if not each.kind]
-    parts = [", ".join(used) or "no series of use", *([f"ignored: {', '.join(ignored)}"] if ignored else [])]
-    return f"study {study.study_id} in {study.folder}: {'; '.join(parts)}"
 
 
 def say(line: str) -> None:

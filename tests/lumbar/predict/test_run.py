@@ -278,6 +278,16 @@ def test_a_run_in_which_no_study_can_be_worked_on_ends(
         predict()
 
 
+def test_where_nothing_can_be_written_is_said_at_once(tmp_path: Path, make_study: MakeStudy, predict: Predict) -> None:
+    make_study(tmp_path / "images", 1, ("t1",))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/work: cannot be made \(Not a directory\); choose another") as error:
+        predict("--work", str(tmp_path / "file" / "work"))
+    assert error.value.status == 2
+    with pytest.raises(UserError, match="is a folder; expected the name of a CSV file"):
+        predict("--out", str(tmp_path))
+
+
 def test_a_full_disk_ends_the_run_instead_of_costing_every_study(
     tmp_path: Path, make_study: MakeStudy, predict: Predict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
