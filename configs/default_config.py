@@ -85,7 +85,7 @@ class Config:
     oof: tuple[str, ...] = key((), "further out-of-fold tables for it: CSV files in the submission's format")
     oof_dropout: float = key(0.0, "chance of hiding a model's predictions of a training study, 0-1")
     mlp_members: int = key(8, "MLPs per condition group, of different initial weights; their predictions are averaged")
-    mlp_prior: float = key(100.0, "belief in the mean of models that the MLP corrects, worth as many training studies")
+    mlp_prior: float = key(300.0, "belief in the mean of models that the MLP corrects, worth as many training studies")
     mlp_levels: bool = key(False, "the MLP also sees the levels above and below its target")
     mlp_conditions: bool = key(False, "the MLP also sees the other side and the other conditions of its target's level")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+import torch
 
 from lumbar.augment import Augmentation, Mode
-from lumbar.items import ItemDataset, Row, as_tensors, batch_to_device, stack_rows
+from lumbar.items import ItemDataset, Row, batch_to_device, stack_rows
 from lumbar.labels import StudyGrades
 from lumbar.oof import check_overlap, gather
 
@@ -34,23 +34,24 @@ class CustomDataset(ItemDataset):
         known = np.any(predicted, axis=1)
         self.predicted = predicted[known]
         self.study_id = study_id[known]
-        self.probabilities = probabilities[known].astype(np.float32)
-        self.target = grades[known]
+        self.items = {
+            "probabilities": torch.from_numpy(probabilities[known]).float(),
+            "target": torch.from_numpy(grades[known]),
+            "study_id": torch.from_numpy(self.study_id),
+        }
+        if self.training:
+            self.items["n_studies"] = torch.full((len(self),), len(self))
 
     def __len__(self) -> int:
         return len(self.study_id)
 
     def __getitem__(self, index: int) -> Row:
-        probabilities = self.probabilities[index]
-        item = {"probabilities": probabilities, "target": self.target[index], "study_id": self.study_id[index]}
+        item = {key: values[index] for key, values in self.items.items()}
         if self.training:
-            item |= {"probabilities": self._hide(index, probabilities), "n_studies": len(self)}
-        return as_tensors(item)
-
-    def _hide(self, index: int, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Hide models of one study at random."""
-        kept = self.predicted[index] & (self.rng(index).random(len(probabilities)) >= self.cfg.oof_dropout)
-        return np.where(kept[:, None, None], probabilities, np.nan) if kept.any() else probabilities
+            kept = self.predicted[index] & (self.rng(index).random(self.predicted.shape[1]) >= self.cfg.oof_dropout)
+            if kept.any():
+                item["probabilities"] = item["probabilities"].where(torch.from_numpy(kept)[:, None, None], torch.nan)
+        return item
 
 
 tr_collate_fn = val_collate_fn = stack_rows

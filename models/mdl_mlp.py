@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
@@ -9,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lumbar.anatomy import GRADES, MISSING
-from lumbar.blocks import Batch
 from lumbar.ensemble import class_shares, mean_of_models, views
 from lumbar.oof import model_names
 from lumbar.score_loss import score_loss, score_losses
@@ -19,7 +20,13 @@ FLOOR: Final = 1e-6
 """Probabilities are raised to this before their logarithm is taken."""
 
 SCALE: Final = 4.0
-"""Log-probabilities are divided by this to become inputs of order 1; the weights of models move faster by it."""
+"""Log-probabilities are divided by this to become inputs of order 1."""
+
+WEIGHT_SCALE: Final = 10.0
+"""The logarithms of model weights move faster by this than the MLP's parameters."""
+
+EQUALITY: Final = 1 / 50
+"""How strong the belief in equal weights of models is, as a share of `mlp_prior` (chosen on synthetic tables)."""
 
 
 class Combination(nn.Module):
@@ -43,6 +50,10 @@ class Combination(nn.Module):
         self.head = nn.Parameter(torch.zeros(members, hidden, len(GRADES)))
         self.head_bias = nn.Parameter(torch.zeros(members, 1, len(GRADES)))
 
+    def weight(self) -> Tensor:
+        """Give the logarithms of the models' weights: (members, models)."""
+        return (WEIGHT_SCALE * self.log_weight).log_softmax(1)
+
     def forward(self, features: Tensor, probabilities: Tensor, fallback: Tensor) -> tuple[Tensor, Tensor]:
         """Weigh the models and correct their mean.
 
@@ -60,7 +71,7 @@ class Combination(nn.Module):
         mean, correction : Tensor, shape (members, B, T, 3)
             Logarithm of the weighted mean, and what is to be added to it.
         """
-        weight = (SCALE * self.log_weight).softmax(1)
+        weight = self.weight().exp()
         present = (~probabilities.isnan()).to(weight)
         total = torch.einsum("em,bmtc->ebtc", weight, probabilities.nan_to_num())
         share = torch.einsum("em,bmtc->ebtc", weight, present)
@@ -99,7 +110,7 @@ class Net(nn.Module):
             {part: Combination(models, inputs, cfg.hidden_dim, cfg.mlp_members) for part in PART_COLUMNS}
         )
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Combine the predictions of a batch of whole studies.
 
         Parameters
@@ -126,7 +137,8 @@ class Net(nn.Module):
             output |= {"loss": score_loss(losses).value, "n_valid": (target != MISSING).sum()}
         if not self.training:
             return output | dict(batch) | {"logits": logits[0]}
-        prior = self.prior / batch["n_studies"][0] * change(mean.detach(), correction)
+        unequal = torch.stack([inequality(combination.weight()) for combination in self.combinations.values()]).mean()
+        prior = self.prior / batch["n_studies"][0] * (change(mean.detach(), correction) + EQUALITY * unequal)
         return output | {"loss": output["loss"] + prior, "loss_prior": prior.detach()}
 
     def combine(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,3 +180,8 @@ def change(mean: Tensor, correction: Tensor) -> Tensor:
     divergence = (mean.exp() * (mean - (mean + correction).log_softmax(-1))).sum(-1)
     parts = [divergence[..., torch.from_numpy(own).to(mean.device)].mean() for own in PART_COLUMNS.values()]
     return torch.stack(parts).mean()
+
+
+def inequality(log_weight: Tensor) -> Tensor:
+    """Measure how far weights of models, logarithms (members, models), are from equal: their divergence from that."""
+    return (log_weight.exp() * log_weight).sum(1).mean() + math.log(log_weight.shape[1])

@@ -68,16 +68,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser: the inputs, and the keys of the config that matter here."""
     result = parser(__doc__ or "", workers=False)
-    files = {"type": Path, "metavar": "FILE"}
-    result.add_argument("--oof", nargs="+", default=[], **files, help="out-of-fold tables of other pipelines")  # type: ignore[arg-type]
+    for option, about in (
+        ("--labels", "grades: train.csv (default: those of the fold file)"),
+        ("--folds", "folds: study_id, fold (default: train_folded_v1.csv in --data)"),
+    ):
+        result.add_argument(option, type=Path, metavar="FILE", help=about)
     result.add_argument(
-        "--configs",
-        nargs="*",
-        metavar="CONFIG",
-        help=f"configs to combine (default: those of {CONFIG}; none with --oof)",
+        "--oof", type=Path, nargs="+", default=[], metavar="FILE", help="out-of-fold tables of other pipelines"
     )
-    result.add_argument("--labels", **files, help="grades: train.csv (default: those of the fold file)")  # type: ignore[arg-type]
-    result.add_argument("--folds", **files, help="folds: study_id, fold (default: train_folded_v1.csv in --data)")  # type: ignore[arg-type]
+    about = f"configs of which to take the predictions in --weights_dir (default: those of {CONFIG}; none with --oof)"
+    result.add_argument("--configs", nargs="*", metavar="CONFIG", help=about)
     keys = result.add_argument_group("keys of the config (default)")
     for key, _, value, about in describe(load_config(CONFIG)):
         if key in KEYS:
