@@ -83,7 +83,7 @@ class Predictor:
             more = f": {self.problems[0]}" if self.problems else ""
             raise UserError(f"nothing can be graded, there is {what}{more}")
         self.combiner = None
-        if loaded.get(MLP):
+        if loaded.get(MLP) and set(model_names(trained[MLP][0].cfg)) & set(self.classifiers):
             self.combiner = Combiner([network.cpu() for network in loaded[MLP]], model_names(trained[MLP][0].cfg))
         self._note_gaps()
         self.thresholds = Thresholds.of([ensemble.cfg for ensemble in self.classifiers.values()])
@@ -99,11 +99,11 @@ class Predictor:
             if name not in self.ensembles:
                 self.notes.append(f"no network of {name}: {effect}")
         if self.combiner is None:
-            self.notes.append(f"no network of {MLP}: the classifiers are averaged")
+            self.notes.append(f"no network of {MLP} that knows these classifiers: they are averaged")
         else:
-            absent = [name for name in self.combiner.names if name not in CLASSIFIERS]
+            absent = [name for name in self.combiner.names if name not in self.classifiers]
             if absent:
-                self.notes.append(f"{MLP} was also trained on {', '.join(absent)}, which are missing here")
+                self.notes.append(f"{MLP} was also trained on {', '.join(absent)}, missing here: it answers without")
 
     def summary(self) -> str:
         """Count the networks."""

@@ -192,6 +192,7 @@ def test_linked_studies_are_found(tmp_path: Path, make_study: MakeStudy) -> None
     assert [study.study_id for study in take(tmp_path / "images").studies] == [1, 2]
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_table_names_series_without_a_look_at_headers(
     tmp_path: Path, make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

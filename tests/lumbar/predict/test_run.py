@@ -181,7 +181,7 @@ def test_weights_of_another_config_and_damaged_ones_are_left_out(
     assert other.endswith(f"these are weights of another config than {CLASSIFIERS[0]}; left out")
     (damaged,) = [line for line in lines if line.startswith(str(tree / MLP))]
     assert "not a file of tensors and plain values, or damaged" in damaged
-    assert f"no network of {MLP}: the classifiers are averaged" in lines
+    assert f"no network of {MLP} that knows these classifiers: they are averaged" in lines
     found = record(tmp_path, 12)
     assert found.source == (MODELS,) * 25
     both = [found.models[name] for name in CLASSIFIERS[1:]]
@@ -344,10 +344,15 @@ def test_the_command_as_a_process(tmp_path: Path, make_study: MakeStudy, weights
     series.write_text(f"study_id,series_id,series_description\n12,120,{SAGITTAL_T1}\n")
     command = [sys.executable, ROOT / "predict.py", "images", "--weights", weights, "--series", series, "-G", "cpu"]
     result = subprocess.run(
-        [*command, "--workers", "2", "--keep"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [*command, "--workers", "2", "--keep", "--report", "report.html"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     check_rules(pd.read_csv(tmp_path / "submission.csv"), [12])
+    assert "12" in (tmp_path / "report.html").read_text()
     data = tmp_path / "submission_work" / "data" / "12"
     assert len(list((data / "test_images_v01" / "12" / "120").glob("*.png"))) == 5
     assert not (data / "test_images_v01" / "12" / "121").exists()  # not in the table, never read
