@@ -65,7 +65,7 @@ class Config:
     )
     in_channels: int = key(1, "input channels: neighbouring slices read together")
     n_classes: int = key(3, "outputs of a head: grades, or coordinates of a localiser")
-    hidden_dim: int = key(512, "width of a recurrent layer, per direction")
+    hidden_dim: int = key(512, "width of a recurrent layer, per direction; of the MLP's hidden layer")
     output_stride: int = key(32, "input pixels per pixel of the last feature map; 16 or 8 are finer and slower")
     pool: Literal["avg", "gem", "softargmax"] = key(
         "avg", "pooling of the last feature map; softargmax adds where each feature is, for small localisers"

@@ -217,9 +217,9 @@ def read_predictions(path: Path) -> tuple[Ints, Floats]:
             f"{path}: row_id {row_id.iloc[row]!r} holds {shown}; expected three probabilities that sum to 1 (leave out "
             "the rows that were not predicted)"
         )
-    study_id, study = np.unique(np.array([int(part[0]) for part in parts], np.int64), return_inverse=True)
+    study_id, row_study = np.unique(np.array([int(part[0]) for part in parts], np.int64), return_inverse=True)
     result = np.full((len(study_id), len(TARGETS), len(GRADES)), np.nan)
-    result[study, [known[part[2]] for part in parts]] = values / total[:, None]
+    result[row_study, [known[part[2]] for part in parts]] = values / total[:, None]
     return study_id, result
 
 

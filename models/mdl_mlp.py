@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 import torch.nn.functional as F
@@ -83,7 +83,7 @@ class Combination(nn.Module):
 
 
 class Net(nn.Module):
-    """The logarithm of the models' weighted mean plus a learned correction; untrained, it is exactly their mean.
+    """The logarithm of the models' weighted mean plus a learned correction; untrained, it is exactly their plain mean.
 
     An MLP is shared by all levels and sides of its condition group. Of each target that it looks at
     (`lumbar.ensemble.views`) it is given the plain mean's log-probabilities and, per model, how far that model's
@@ -137,7 +137,8 @@ class Net(nn.Module):
             output |= {"loss": score_loss(losses).value, "n_valid": (target != MISSING).sum()}
         if not self.training:
             return output | dict(batch) | {"logits": logits[0]}
-        unequal = torch.stack([inequality(combination.weight()) for combination in self.combinations.values()]).mean()
+        weights = [cast(Combination, combination).weight() for combination in self.combinations.values()]
+        unequal = torch.stack([inequality(weight) for weight in weights]).mean()
         prior = self.prior / batch["n_studies"][0] * (change(mean.detach(), correction) + EQUALITY * unequal)
         return output | {"loss": output["loss"] + prior, "loss_prior": prior.detach()}
 

@@ -78,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     about = f"configs of which to take the predictions in --weights_dir (default: those of {CONFIG}; none with --oof)"
     result.add_argument("--configs", nargs="*", metavar="CONFIG", help=about)
-    keys = result.add_argument_group("keys of the config (default)")
+    keys = result.add_argument_group("keys of the config (default)", "Without --seed, seed 0.")
     for key, _, value, about in describe(load_config(CONFIG)):
         if key in KEYS:
             keys.add_argument(f"--{key}", metavar="VALUE", help=f"{about} ({value!r})".replace("%", "%%"))
