@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import BaseContext
 from typing import TypeVar
 
 import cv2
@@ -89,12 +91,21 @@ def alone(function: Callable[[Item], Result], item: Item, lost: Callable[[Item],
 
 def _pooled(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
     """Map over a pool of processes; leaving early cancels what has not begun."""
-    with ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker) as pool:
         try:
             yield from pool.map(function, items)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _context() -> BaseContext:
+    """Choose how workers start: the system's way, but never as a fork of a process in which PyTorch has run.
+
+    Its threads are not in the copy, and a lock that one of them held would keep a worker waiting for ever.
+    """
+    safe = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    return multiprocessing.get_context(safe if "torch" in sys.modules else None)
 
 
 def _start_worker() -> None:

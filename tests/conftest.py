@@ -1,6 +1,7 @@
 """Fixtures that several test modules share."""
 
 import json
+import multiprocessing
 import runpy
 import shutil
 import subprocess
@@ -20,6 +21,13 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_ui
 from lumbar.tables import AXIAL_LEVELS, META, write_table
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes are copies of this one, so that they see what a test has patched."""
+    monkeypatch.setattr("lumbar.parallel._context", lambda: multiprocessing.get_context("fork"))
+
 
 WriteDicom = Callable[..., Path]
 

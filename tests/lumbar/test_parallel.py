@@ -1,60 +1,75 @@
-import os
-import signal
+import importlib
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from lumbar.cli import UserError
-from lumbar.parallel import alone, ordered_map
+from lumbar.parallel import _context, alone, ordered_map
+
+JOBS = """
+import os, signal
+def square(value): return value * value
+def die(value): os.kill(os.getpid(), signal.SIGKILL)
+def fail(value): raise ValueError(f"bad {value}")
+def die_at_three(value): return die(value) if value == 3 else value
+"""
 
 
-def square(value: int) -> int:
-    return value * value
+@pytest.fixture
+def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """A module that worker processes can import, whichever way they are started."""
+    (tmp_path / "jobs_of_this_test.py").write_text(JOBS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("jobs_of_this_test")
+    del sys.modules["jobs_of_this_test"]
 
 
-def die(value: int) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return value
-
-
-def fail(value: int) -> int:
-    raise ValueError(f"bad {value}")
+@pytest.fixture(params=["torch unused", "torch in use"], autouse=True)
+def start_method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's presence decides how workers start; both ways must do."""
+    if request.param == "torch in use":
+        monkeypatch.setitem(sys.modules, "torch", sys)
+    else:
+        monkeypatch.delitem(sys.modules, "torch", raising=False)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
-def test_results_come_in_the_order_of_the_items(workers: int) -> None:
-    assert list(ordered_map(square, range(20), workers, "squares")) == [value**2 for value in range(20)]
+def test_results_come_in_the_order_of_the_items(workers: int, jobs: ModuleType) -> None:
+    assert list(ordered_map(jobs.square, range(20), workers, "squares")) == [value**2 for value in range(20)]
 
 
-def test_no_items_give_no_results() -> None:
-    assert list(ordered_map(square, [], 2, "nothing")) == []
+def test_no_items_give_no_results(jobs: ModuleType) -> None:
+    assert list(ordered_map(jobs.square, [], 2, "nothing")) == []
 
 
-def test_a_killed_worker_is_a_clear_error() -> None:
+def test_a_killed_worker_is_a_clear_error(jobs: ModuleType) -> None:
     with pytest.raises(UserError, match="a worker process died"):
-        list(ordered_map(die, [1, 2], 2, "dying"))
+        list(ordered_map(jobs.die, [1, 2], 2, "dying"))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_error_in_the_function_reaches_the_caller(workers: int) -> None:
+def test_an_error_in_the_function_reaches_the_caller(workers: int, jobs: ModuleType) -> None:
     with pytest.raises(ValueError, match="bad 1"):
-        list(ordered_map(fail, [1, 2], workers, "failing"))
-
-
-def die_at_three(value: int) -> int:
-    return die(value) if value == 3 else value
+        list(ordered_map(jobs.fail, [1, 2], workers, "failing"))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_an_item_that_kills_its_process_can_be_lost_alone(workers: int) -> None:
-    results = list(ordered_map(die_at_three, range(8), workers, "dying", lost=lambda value: -value))
+def test_an_item_that_kills_its_process_can_be_lost_alone(workers: int, jobs: ModuleType) -> None:
+    results = list(ordered_map(jobs.die_at_three, range(8), workers, "dying", lost=lambda value: -value))
     assert results == [0, 1, 2, -3, 4, 5, 6, 7]
 
 
-def test_one_item_alone() -> None:
-    assert alone(square, 3, lambda _: -1) == 9
-    assert alone(die, 3, lambda _: -1) == -1
+def test_one_item_alone(jobs: ModuleType) -> None:
+    assert alone(jobs.square, 3, lambda _: -1) == 9
+    assert alone(jobs.die, 3, lambda _: -1) == -1
+
+
+def test_a_process_with_torch_is_not_forked() -> None:
+    assert (_context().get_start_method() == "forkserver") == ("torch" in sys.modules)
 
 
 WAITING = """

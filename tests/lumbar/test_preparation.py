@@ -131,6 +131,7 @@ def test_an_output_that_cannot_be_written_is_one_line(images: Path) -> None:
         prepare(images)
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_file_that_crashes_the_decoder_is_one_failure(
     images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,7 +140,7 @@ def test_a_file_that_crashes_the_decoder_is_one_failure(
             os.kill(os.getpid(), signal.SIGKILL)
         return read_slice(path, content)
 
-    monkeypatch.setattr(preparation, "read_slice", crash)  # worker processes are forked and see it
+    monkeypatch.setattr(preparation, "read_slice", crash)
     report = prepare(images, workers=2)
     assert [path for path, _ in report.failures] == [images / "100" / "20" / "2.dcm"]
     assert "crashes the decoder" in capsys.readouterr().err

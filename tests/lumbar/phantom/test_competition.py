@@ -23,7 +23,7 @@ def noise(patient, planes, shape, thickness, contrast, rng):
 
 
 @pytest.fixture(autouse=True)
-def quick_rendering(monkeypatch):
+def quick_rendering(monkeypatch, forked):
     monkeypatch.setattr(study_module, "render_series", noise)
 
 
