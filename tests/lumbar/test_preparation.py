@@ -144,7 +144,7 @@ def test_a_file_that_crashes_the_decoder_is_one_failure(
     report = prepare(images, workers=2)
     assert [path for path, _ in report.failures] == [images / "100" / "20" / "2.dcm"]
     assert "crashes the decoder" in capsys.readouterr().err
-    assert report.done == 3
+    assert report.done + report.kept == 3  # what was at work beside the crash is done again, and may be there already
     assert len(list((images.parent / "train_images_v04").rglob("*.png"))) == 3
 
 
