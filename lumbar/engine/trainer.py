@@ -137,7 +137,8 @@ class Trainer:
             labels += n_valid
             if not math.isfinite(losses["loss"]):
                 finite = False
-                series = ", ".join(str(number) for number in sorted(set(batch["series_id"].flatten().tolist())))
+                numbers = batch["series_id"] if "series_id" in batch else batch["study_id"]
+                series = ", ".join(str(number) for number in sorted(set(numbers.flatten().tolist())))
                 _log.warning(
                     "%s, batch %d: loss is %s, step skipped; series %s", title, self.batch, losses["loss"], series
                 )
