@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -100,12 +99,13 @@ def _pooled(function: Callable[[Item], Result], items: Sequence[Item], workers: 
 
 
 def _context() -> BaseContext:
-    """Choose how workers start: the system's way, but never as a fork of a process in which PyTorch has run.
+    """Choose how workers start: never as a fork of this process.
 
-    Its threads are not in the copy, and a lock that one of them held would keep a worker waiting for ever.
+    The threads of its libraries (OpenCV, PyTorch) are not in the copy, and a lock that one of them held would keep a
+    worker waiting for ever.
     """
-    safe = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    return multiprocessing.get_context(safe if "torch" in sys.modules else None)
+    methods = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
 
 
 def _start_worker() -> None:

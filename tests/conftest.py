@@ -27,6 +27,8 @@ GOLDEN = Path(__file__).parent / "golden"
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worker processes are copies of this one, so that they see what a test has patched."""
     monkeypatch.setattr("lumbar.parallel._context", lambda: multiprocessing.get_context("fork"))
+    # In a copy this call can wait for ever for OpenCV's threads, which stayed behind.
+    monkeypatch.setattr("lumbar.parallel.cv2.setNumThreads", lambda _: None)
 
 
 WriteDicom = Callable[..., Path]
