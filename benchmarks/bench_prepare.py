@@ -8,7 +8,6 @@ ratio leaves out: writing the files, noticing what changed, the metadata table, 
 from __future__ import annotations
 
 import argparse
-import resource
 import shutil
 import subprocess
 import sys
@@ -52,19 +51,19 @@ def measure_parts(files: Sequence[Path], repeats: int) -> dict[str, float]:
     return best
 
 
-def run_command(data: Path) -> tuple[float, float, float]:
+def run_command(data: Path) -> tuple[float, float]:
     """Run prepare.py on all cores from nothing.
 
-    Returns the slices per second that it reports, its seconds with start-up, and its processor seconds.
+    Returns the slices per second that it reports, and its seconds with start-up.
     """
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    start = time.perf_counter()
     command = [sys.executable, SCRIPTS / "prepare.py", "--data", data, "--images", "train_images"]
     summary = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = time.perf_counter() - start
     for version in VERSIONS:  # renamed, not deleted: some file systems are slow to create files after a deletion
         (data / f"train_images_{version}").rename(data / f"old_{start}_{version}")
     reported = float(summary.rpartition(" slices/s")[0].rpartition("(")[2])
-    return reported, seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return reported, seconds
 
 
 def make_images(data: Path, options: argparse.Namespace) -> None:
@@ -95,7 +94,7 @@ def main() -> None:
         make_images(data, options)
         files = sorted((data / "train_images").rglob("*.dcm"))
         parts = measure_parts(files[:: max(1, len(files) // 200)], options.repeats)
-        reported, seconds, busy = zip(*(run_command(data) for _ in range(options.repeats)), strict=True)
+        reported, seconds = zip(*(run_command(data) for _ in range(options.repeats)), strict=True)
     part = sum(parts.values())
     print(f"{len(files)} slices, {cores()} cores, best of {options.repeats}")
     print("parts alone, ms per slice: " + ", ".join(f"{name} {value:.2f}" for name, value in parts.items()))
@@ -103,7 +102,6 @@ def main() -> None:
     print(f"parts on all cores:            {ideal:6.0f} slices/s")
     for name, speed in (("once started", max(reported)), ("start-up included", len(files) / min(seconds))):
         print(f"prepare.py, {name + ':':18} {speed:6.0f} slices/s, ratio {speed / ideal:.2f}")
-    print(f"prepare.py, processor time of all its processes: ratio {part * len(files) / 1000 / min(busy):.2f}")
 
 
 if __name__ == "__main__":
