@@ -28,7 +28,8 @@ class Config:
     post_process_pipeline: str = key("pp_dummy", "module in postprocess/: what predictions mean")
     metric: str = key("default_metric", "module in metrics/: what they are worth")
     train: bool = key(True, "train; False only infers, with pretrained_weights")
-    val: bool = key(True, "validate on the held-out fold after each epoch")
+    val: bool = key(True, "validate on the held-out fold")
+    val_epochs: int = key(1, "validate after every this many epochs, and always after the last")
     train_val: bool = key(False, "validate on the training patients too, un-augmented (reported as train_val_*)")
     fold: int = key(0, "held-out fold, 0-3; -1 trains on every patient and validates on fold 0")
     seed: int = key(-1, "of everything random; -1 draws one")
@@ -133,6 +134,7 @@ class Config:
         positive = (
             "lr",
             "epochs",
+            "val_epochs",
             "batch_size",
             "grad_accumulation",
             "nonfinite_limit",

@@ -100,7 +100,7 @@ class Trainer:
     # ------------------------------------------------------------------------------------------------------------ loop
 
     def train(self) -> None:
-        """Train until the last epoch is done, validating after each."""
+        """Train until the last epoch is done."""
         if self.ranks.broadcast(
             self.ranks.main and self.batch == 0 < self.epoch and self.history.last_step < self.step
         ):
@@ -195,12 +195,13 @@ class Trainer:
     # ------------------------------------------------------------------------------------------- validation and records
 
     def record(self) -> None:
-        """Validate, and write down all that was measured since the last time."""
+        """Validate if it is due, and write down all that was measured since the last time."""
         row: dict[str, float] = {"epoch": self.epoch, "step": self.step, "lr": self.lr}
         if self.cfg.train:
             row["epoch"] = round(self.epoch + self.batch / self.batches_per_epoch, 4)
             row |= self.measured.merged(self.ranks).values("train") | self.measured.counts
-        for split, (dataset, patients) in self.val_sets.items():
+        due = self.batch > 0 or self.epoch % self.cfg.val_epochs == 0 or self.epoch >= self.cfg.epochs
+        for split, (dataset, patients) in self.val_sets.items() if due else ():
             row |= self.validate(split, dataset, patients)
         self.measured = Means(counts=NOTHING_YET)
         if self.ranks.main:
@@ -214,8 +215,7 @@ class Trainer:
         """Predict and score one side's patients; rank 0 writes the predictions of the held-out ones."""
         cfg, ranks, modules = self.cfg, self.ranks, self.modules
         ranks.share_buffers(self.model)
-        items = validation_batches(cfg, dataset)
-        loader = make_loader(cfg, dataset, items, modules.data.val_collate_fn, ranks)
+        loader = make_loader(cfg, dataset, validation_batches(cfg, dataset), modules.data.val_collate_fn, ranks)
         batches = self.unless_stopped(progress_bar(loader, split, ranks))
         self.model.eval()
         with optimisation.out_of_memory("batch_size_val", cfg.batch_size_val or cfg.batch_size):

@@ -194,3 +194,11 @@ def test_several_seeds_stay_apart(toy: Toy) -> None:
         toy(seed=seed, epochs=1).train()
     trainer = toy()
     assert len(list(trainer.folder.glob("*_seed1*"))) == len(list(trainer.folder.glob("*_seed2*"))) == 5
+
+
+def test_validation_after_every_few_epochs_and_after_the_last(toy: Toy) -> None:
+    trainer = toy(epochs=5, val_epochs=2)
+    trainer.train()
+    trainer.close()
+    assert [row["epoch"] for row in history(trainer) if row["val_loss"]] == ["2.0", "4.0", "5.0"]
+    assert len(history(trainer)) == 5
