@@ -94,7 +94,8 @@ def _plot(chart: Chart, histories: Mapping[Run, pd.DataFrame], styles: Mapping[s
         for run, history in histories.items():
             for column, style in styles.items():
                 if run.fold == fold and column in history:
-                    chart.axes.plot(history["epoch"], history[column], style, color=COLOURS[fold % len(COLOURS)],
+                    measured = history.dropna(subset=column)  # not every epoch is validated
+                    chart.axes.plot(measured["epoch"], measured[column], style, color=COLOURS[fold % len(COLOURS)],
                                     marker="o", markersize=3, label=label if style == "-" else None)  # fmt: skip
                     label = None if style == "-" else label
     chart.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
