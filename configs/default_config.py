@@ -82,6 +82,9 @@ class Config:
     )
 
     # Ensemble.
+    count_objective: Literal["l1", "l2"] = key(
+        "l1", "sagittal z localiser's loss; l2 learns mean counts, where too little data leaves a median of 0"
+    )
     oof_configs: tuple[str, ...] = key((), "configs whose out-of-fold predictions the ensemble reads, from weights_dir")
     oof: tuple[str, ...] = key((), "further out-of-fold tables for it: CSV files in the submission's format")
     oof_dropout: float = key(0.0, "chance of hiding a model's predictions of a training study, 0-1")

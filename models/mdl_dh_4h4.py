@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import unpack_sequence
 
-from lumbar.blocks import Batch, SequenceNet, bidirectional_lstm, localiser_output, pack
+from lumbar.blocks import Batch, SequenceNet, bidirectional_lstm, choose, localiser_output, pack
 from lumbar.losses import Loss, weighted_mean
 
 TYPICAL_SLICES: Final = 20.0
@@ -17,12 +17,20 @@ TYPICAL_SLICES: Final = 20.0
 COUNTED: Final = (0, 1, 2, 2)
 """Columns of the loss: left_nfn, right_nfn, and scs twice, as much as both sides together."""
 
+POWERS: Final = {"l1": 1, "l2": 2}
+"""`cfg.count_objective`: power of the error that is averaged; l1 is the published one.
+
+An L1 prediction is a median, 0 as long as a slice is more likely than not to show nothing: a network that has seen few
+series never leaves it.
+"""
+
 
 class Net(SequenceNet):
     """Slices -> backbone -> bidirectional LSTM -> number of annotated points of three kinds on every slice."""
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
+        self.power = choose("count_objective", cfg.count_objective, POWERS)
         self.rnn = bidirectional_lstm(self.features, cfg.hidden_dim)
         self.head = nn.Linear(2 * cfg.hidden_dim, cfg.n_classes)
 
@@ -51,18 +59,19 @@ class Net(SequenceNet):
         if "target" in batch:
             labelled = (batch["target_mask"].any(2) & real).sum(1)  # (B) slices of each series
             weight = labelled[rows] / TYPICAL_SLICES
-            output = _losses((logits - per_slice["target"]).abs(), per_slice["target_mask"], weight)
+            error = (logits - per_slice["target"]).abs()
+            output = _losses(error, error**self.power, per_slice["target_mask"], weight)
         if not self.training:
             output |= localiser_output({**per_slice, "series_id": batch["series_id"][rows]}, logits)
         return output
 
 
-def _losses(error: Tensor, mask: Tensor, weight: Tensor) -> dict[str, Tensor]:
-    """Average the absolute errors (T, 3) where `mask` (T, 3) is 1; `weight` (T) counts for the loss alone."""
-    error, counted = error[:, COUNTED], mask[:, COUNTED]
+def _losses(error: Tensor, cost: Tensor, mask: Tensor, weight: Tensor) -> dict[str, Tensor]:
+    """Average absolute errors and their costs (T, 3) where `mask` (T, 3) is 1; `weight` (T) is for the costs alone."""
+    error, cost, counted = error[:, COUNTED], cost[:, COUNTED], mask[:, COUNTED]
     nfn, scs = (weighted_mean(error[:, kind], counted[:, kind]) for kind in (slice(0, 2), slice(2, 4)))
     return {
-        "loss": weighted_mean(error, weight[:, None] * counted, counted).value,
+        "loss": weighted_mean(cost, weight[:, None] * counted, counted).value,
         "loss_l1": weighted_mean(error, counted).report(),
         "loss_l1_nfn": _either(nfn, scs),
         "loss_l1_scs": _either(scs, nfn),

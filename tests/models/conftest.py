@@ -26,9 +26,8 @@ def golden() -> Callable[[str], tuple[Any, dict[str, torch.Tensor], dict[str, np
 
     def load(name: str) -> tuple[Any, dict[str, torch.Tensor], dict[str, np.ndarray]]:
         with np.load(GOLDEN / f"{name}.npz") as file:
-            cfg = SimpleNamespace(
-                **json.loads(str(file["cfg"])), mask_objective="l1", channels_last=False, output_stride=32
-            )
+            new = {"mask_objective": "l1", "count_objective": "l1", "channels_last": False, "output_stride": 32}
+            cfg = SimpleNamespace(**json.loads(str(file["cfg"])), **new)
             batch = {key[6:]: torch.from_numpy(file[key]) for key in file.files if key.startswith("batch/")}
             return cfg, batch, {key[4:]: file[key] for key in file.files if key.startswith("out/")}
 

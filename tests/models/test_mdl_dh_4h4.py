@@ -35,3 +35,14 @@ def test_a_kind_without_labels_repeats_the_other(golden, network):
     _, output = run(golden, network, target_mask=target_mask)
     assert output["loss_l1_nfn"] == output["loss_l1_scs"]
     assert output["loss_l1_nfn"].item() == pytest.approx(output["loss_l1"].item())
+
+
+def test_squared_errors_are_averaged_where_asked_for(golden, network):
+    cfg, batch, _ = golden("mdl_dh_4h4")
+    one = {key: value[:1] for key, value in batch.items()}  # left and right foramina on 6 slices
+    cfg.count_objective = "l2"
+    with torch.no_grad():
+        output = network("mdl_dh_4h4", cfg)(one)
+    error = (output["logits"] - output["target"])[:, :2]
+    assert output["loss"].item() == pytest.approx((error.square().mean() * 6 / 20).item())
+    assert output["loss_l1"].item() == pytest.approx(error.abs().mean().item())
