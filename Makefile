@@ -34,13 +34,9 @@ lint: setup  ## ruff and mypy
 bench: setup  ## the benchmarks, on a phantom made for them
 	$(BIN)/python benchmarks/run_all.py
 
-demo: setup  ## the synthetic competition and every preparation step, on any laptop
-	$(BIN)/python scripts/make_phantom.py --out $(DEMO) --studies 24 --test-studies 4 --seed 0 --irregular 0.15
-	$(BIN)/python scripts/prepare.py --data $(DEMO)
-	$(BIN)/python scripts/make_folds.py --data $(DEMO)
-	$(BIN)/python scripts/make_sag_loc_labels_part2.py --data $(DEMO)
-	$(BIN)/python scripts/check_data.py --data $(DEMO) --html $(DEMO)/check.html
-	@echo "Done. Open $(DEMO)/check.html, look into $(DEMO)/train_images_v01, or put the real download into datamount/ (see README.md)."
+demo: setup  ## everything on a synthetic competition: data, all configs, ensemble, prediction, reports; goes on if killed
+	$(BIN)/snakemake --configfile configs/workflow_demo.yaml --cores all --rerun-incomplete --nolock --quiet all \
+	  --config data=$(DEMO) weights=$(DEMO)/weights reports=$(DEMO) submission=$(DEMO)/submission.csv
 
 figures: setup  ## redraw the pictures of README.md and docs/
 	$(BIN)/python scripts/draw_pipeline.py

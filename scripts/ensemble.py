@@ -36,6 +36,7 @@ from lumbar.files import atomic_path
 from lumbar.folds import check_grades
 from lumbar.labels import StudyGrades
 from lumbar.oof import check_overlap, gather, model_names, write_predictions
+from lumbar.report.scores import Baselines, all_parts
 from lumbar.scoring import softmax
 from lumbar.tables import read_table, write_table
 
@@ -45,6 +46,9 @@ KEYS = (
     "hidden_dim", "epochs", "batch_size", "lr", "weight_decay",
 )  # fmt: skip
 """Keys of the config that are options here too; train.py -C cfg_mlp takes all of them, one fold at a time."""
+
+SHARES = "class shares"
+"""Name, beside those of the models, of what is known without looking at a picture."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if status:
             return status
         outputs[fold] = checkpoint.load(output_path(run_cfg, checkpoint.VAL_DATA))
-    report(cfg, outputs)
+    report(cfg, rows, outputs)
     return 0
 
 
@@ -139,14 +143,25 @@ def output_path(cfg: Any, name: str) -> Path:
     return Path(cfg.weights_dir) / cfg.name / f"fold{cfg.fold}" / name.format(seed=cfg.seed)
 
 
-def report(cfg: Any, outputs: dict[int, dict[str, Tensor]]) -> None:
+def shares_score(baselines: Baselines, output: dict[str, Tensor]) -> dict[str, float]:
+    """Score what the class shares of the other folds alone would have predicted for the studies of an output."""
+    row = np.searchsorted(baselines.study_id, output["study_id"].numpy())
+    parts = all_parts(baselines.plain[row], output["target"].numpy())
+    return {"score": parts.pop("score")} | parts
+
+
+def report(cfg: Any, rows: pd.DataFrame, outputs: dict[int, dict[str, Tensor]]) -> None:
     """Write the ensemble's out-of-fold predictions and the scores, and print these."""
     folder, names = Path(cfg.weights_dir) / cfg.name, model_names(cfg)
     pooled = {key: torch.cat([output[key] for output in outputs.values()]) for key in next(iter(outputs.values()))}
     order = pooled["study_id"].argsort()
     pooled = {key: value[order] for key, value in pooled.items()}
     write_predictions(folder / "oof.csv", pooled["study_id"].numpy(), softmax(pooled["logits"].numpy()))
-    scored = {"all": compare(pooled, names)} | {str(fold): compare(output, names) for fold, output in outputs.items()}
+    baselines = Baselines(rows)
+    scored = {
+        name: {SHARES: shares_score(baselines, output)} | compare(output, names)
+        for name, output in [("all", pooled), *((str(fold), output) for fold, output in outputs.items())]
+    }
     table = pd.DataFrame(
         [{"fold": fold, "model": name, **parts} for fold, scores in scored.items() for name, parts in scores.items()]
     )

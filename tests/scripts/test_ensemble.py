@@ -112,7 +112,7 @@ def test_beats_the_mean_and_the_best_when_one_is_overconfident_and_one_biased(tm
     assert scores["MLP"]["score"] < min(scores[name]["score"] for name in models) * 0.99
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["model", "score", "scs", "nfn", "ss", "any_severe"]
-    assert [line.split()[0] for line in lines[1:6]] == [*models, "mean", "MLP"]
+    assert [line.split()[0] for line in lines[1:7]] == ["class", *models, "mean", "MLP"]
     assert f"score {scores['MLP']['score']:.4f}, mean of models {scores['mean of models']['score']:.4f}" in lines[6]
     assert "400 studies, 4 folds" in lines[6]
 

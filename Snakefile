@@ -1,0 +1,169 @@
+"""The whole order of work as one graph: every rule runs a command of the README.
+
+snakemake -n                                                     the plan on the real data (configs/workflow.yaml)
+snakemake --cores all --resources gpu=4                          run it, four trainings side by side on four GPUs
+snakemake --cores 2 --configfile configs/workflow_demo.yaml      a synthetic competition on the CPU
+snakemake --cores all --config folds=[0,1]                       any key of the file, otherwise
+
+A run that was killed goes on with the same command: finished steps stay, a training resumes from its last epoch.
+"""
+
+from pathlib import Path
+
+configfile: "configs/workflow.yaml"
+
+DATA, WEIGHTS, REPORTS = config["data"], config["weights"], config["reports"]
+FOLDS, SEED, GPUS = config["folds"], config["seed"], config["gpus"]
+LOCALISERS = {"cfg_dh_05b5_loc": "cfg_dh_05b5_loc_test2", "cfg_dh_14p2_locsag": "cfg_dh_14p2_locsag_test"}
+Z_LOCALISER = "cfg_dh_14s10a_locsag"
+CLASSIFIERS = ["cfg_dh_12y8", "cfg_dh_29a2", "cfg_dh_29g"]
+SAGITTAL_LABELS = f"{DATA}/sag_xy/shifted_spinenet_v02.csv.gz"
+AXIAL_XY = f"{DATA}/axial_xy/cfg_dh_05b5_loc_test2.csv.gz"
+SAGITTAL_XY = f"{DATA}/sag_xy/test__cfg_dh_14p2_locsag_test.csv.gz"
+SLICES = f"{DATA}/sag_slice/test__{Z_LOCALISER}.csv.gz"
+MAPPING = f"{DATA}/axial_lvl/test__dh_14p2___dh_14s10a____locsag_mapped_v02.pkl"
+NEEDS = {"cfg_dh_14p2_locsag": [SAGITTAL_LABELS], Z_LOCALISER: [SAGITTAL_XY]}
+NEEDS |= {classifier: [SAGITTAL_XY, AXIAL_XY, MAPPING] for classifier in CLASSIFIERS}
+
+wildcard_constraints:
+    config = "cfg_[a-z0-9_]+",
+    fold = "-?[0-9]+",
+    seed = "[0-9]+",
+
+def overrides(name):
+    """Options of train.py for a config: where things lie, then what the config file says for all and for this one."""
+    given = config["overrides"]
+    return f"--data_dir {DATA} --weights_dir {WEIGHTS} {given.get('all', '')} {given.get(name, '')}"
+
+def trained(name, folds=FOLDS, seeds=(SEED,)):
+    """Markers of finished trainings. The checkpoints are no outputs: Snakemake would delete those of a killed run."""
+    return [f"{WEIGHTS}/{name}/fold{fold}/trained_seed{seed}" for fold in folds for seed in seeds]
+
+FOLD_MODELS = [marker for name in [*LOCALISERS, Z_LOCALISER, *CLASSIFIERS] for marker in trained(name)]
+FINAL_MODELS = [
+    marker for name in [*LOCALISERS, Z_LOCALISER, *CLASSIFIERS] for marker in trained(name, [-1], config["final_seeds"])
+]
+
+localrules: all, evaluate_localisation, summary
+
+rule all:
+    input: f"{REPORTS}/summary.txt"
+
+if config["phantom"]:
+
+    rule phantom:
+        output: f"{DATA}/train.csv", f"{DATA}/truth.csv", f"{DATA}/phantom.json"
+        threads: workflow.cores
+        params: options = config["phantom"]
+        shell: "python scripts/make_phantom.py --out {DATA} {params.options}"
+
+elif not Path(DATA, "train.csv").is_file():
+    raise WorkflowError(f"{DATA}/train.csv: not there; scripts/download_data.sh fetches the competition's data")
+
+rule prepare:
+    input: f"{DATA}/train.csv"
+    output: f"{DATA}/meta_v1.pkl"
+    threads: workflow.cores
+    shell: "python scripts/prepare.py --data {DATA}"
+
+rule folds:
+    input: f"{DATA}/train.csv"
+    output: f"{DATA}/train_folded_v1.csv"
+    params: options = config["fold_options"]
+    shell: "python scripts/make_folds.py --data {DATA} {params.options}"
+
+rule outlines:
+    input: rules.prepare.output
+    output: touch(f"{DATA}/spinenet/found")
+    threads: workflow.cores
+    params: python = config["spinenet_python"]
+    shell: "python scripts/make_sag_loc_labels_part1.py --data {DATA} --spinenet-python {params.python}"
+
+rule sagittal_labels:
+    input: rules.prepare.output, rules.outlines.output if config["labels"] == "spinenet" else []
+    output: SAGITTAL_LABELS
+    threads: workflow.cores
+    params: source = config["labels"]
+    shell: "python scripts/make_sag_loc_labels_part2.py --data {DATA} --source {params.source}"
+
+rule check_data:
+    input: rules.prepare.output, rules.folds.output
+    output: f"{REPORTS}/check.html"
+    shell: "python scripts/check_data.py --data {DATA} --html {output}"
+
+rule train:
+    input: rules.prepare.output, rules.folds.output, lambda wildcards: NEEDS.get(wildcards.config, [])
+    output: touch(WEIGHTS + "/{config}/fold{fold}/trained_seed{seed}")
+    threads: config["threads"]
+    resources: gpu = min(GPUS, 1)
+    params: options = lambda wildcards: overrides(wildcards.config)
+    shell:
+        "OMP_NUM_THREADS={threads} scripts/on_free_gpu.sh {GPUS} python train.py -C {wildcards.config} "
+        "--fold {wildcards.fold} --seed {wildcards.seed} --resume_training True {params.options}"
+
+rule infer:
+    input: lambda wildcards: trained(wildcards.localiser)
+    output: touch(WEIGHTS + "/{localiser}/inferred")
+    wildcard_constraints: localiser = "|".join(LOCALISERS)
+    threads: workflow.cores
+    resources: gpu = GPUS
+    params:
+        inference = lambda wildcards: LOCALISERS[wildcards.localiser],
+        gpus = " ".join(map(str, range(GPUS))) if GPUS else "cpu " * min(workflow.cores or 1, len(FOLDS)),
+        options = lambda wildcards: overrides(wildcards.localiser),
+    shell:
+        "OMP_NUM_THREADS={config[threads]} ./infer_model1.sh {params.inference} {wildcards.localiser} "
+        "--folds '{FOLDS}' --gpus '{params.gpus}' --seed {SEED} {params.options}"
+
+rule aggregate_localisation:
+    input: expand(WEIGHTS + "/{localiser}/inferred", localiser=LOCALISERS)
+    output: AXIAL_XY, SAGITTAL_XY
+    shell: "python aggregate_localisation.py --data {DATA} --weights {WEIGHTS} --folds {FOLDS} --seed {SEED}"
+
+rule aggregate_z_localisation:
+    input: trained(Z_LOCALISER), SAGITTAL_XY
+    output: SLICES, MAPPING
+    shell: "python aggregate_z_localisation.py --data {DATA} --weights {WEIGHTS} --folds {FOLDS} --seed {SEED}"
+
+rule evaluate_localisation:
+    input: MAPPING, AXIAL_XY, SAGITTAL_XY
+    output: f"{REPORTS}/localisation.txt"
+    shell: "python scripts/evaluate_localisation.py --data {DATA} > {output}"
+
+rule ensemble:
+    input: [trained(name) for name in CLASSIFIERS]
+    output: f"{WEIGHTS}/cfg_mlp/scores.csv", f"{REPORTS}/scores.txt"
+    shell: "python scripts/ensemble.py --data {DATA} --weights_dir {WEIGHTS} | tee {output[1]}"
+
+rule predict:
+    input: FOLD_MODELS, FINAL_MODELS, rules.ensemble.output
+    output: config["submission"], f"{REPORTS}/prediction.html"
+    threads: workflow.cores
+    resources: gpu = min(GPUS, 1)
+    shell:
+        "scripts/on_free_gpu.sh {GPUS} python predict.py {DATA}/test_images --weights {WEIGHTS} "
+        "--series {DATA}/test_series_descriptions.csv --out {output[0]} --report {output[1]}"
+
+rule training_report:
+    input: FOLD_MODELS, rules.ensemble.output
+    output: f"{REPORTS}/training.html"
+    shell: "python scripts/make_report.py --data {DATA} --weights {WEIGHTS} --out {output}"
+
+rule pack:
+    input: FOLD_MODELS, FINAL_MODELS, rules.ensemble.output
+    output: directory(f"{WEIGHTS}_packed")
+    shell: "python scripts/pack_weights.py --weights {WEIGHTS} --out {output}"
+
+rule summary:
+    input:
+        scores = f"{REPORTS}/scores.txt",
+        localisation = rules.evaluate_localisation.output if config["phantom"] else [],
+        made = [*rules.check_data.output, *rules.training_report.output, *rules.predict.output, *rules.pack.output],
+    output: f"{REPORTS}/summary.txt"
+    shell: "cat {input.localisation} {input.scores} > {output}; printf '%s\\n' '' 'Made:' {input.made} >> {output}"
+
+onsuccess:
+    if Path(f"{REPORTS}/summary.txt").is_file():
+        print(Path(f"{REPORTS}/summary.txt").read_text())
+        if config["phantom"]:
+            print("Next, with real data: README.md, 'The real data, step by step'; the same graph: snakemake -n")

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Run a command with -G <a GPU of this machine that no other such command holds>, waiting for one to become free.
+set -eu
+if [ $# -lt 2 ] || [[ ! $1 =~ ^[0-9]+$ ]]; then
+  echo 'usage: scripts/on_free_gpu.sh <GPUs of this machine; 0: the CPU> <command> [arguments]' >&2
+  exit 2
+fi
+count=$1
+shift
+[ "$count" -gt 0 ] || exec "$@" -G cpu
+[ -z "${SLURM_JOB_ID:-}" ] || exec "$@" -G 0 # the scheduler shows a job nothing but its own GPU
+while :; do
+  for ((gpu = 0; gpu < count; gpu++)); do
+    exec 9> "${TMPDIR:-/tmp}/lumbar-gpu-$gpu.$UID.lock"
+    if flock -n 9; then exec "$@" -G "$gpu"; fi # the command inherits the lock and holds it until it ends
+  done
+  sleep 1
+done

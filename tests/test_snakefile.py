@@ -1,0 +1,77 @@
+"""The graph of steps: what it plans, and that its commands run and resume."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ("cfg_dh_05b5_loc", "cfg_dh_14p2_locsag", "cfg_dh_14s10a_locsag", "cfg_dh_12y8", "cfg_dh_29a2", "cfg_dh_29g")
+PHANTOM = "phantom=--studies 4 --test-studies 1 --seed 0"
+
+
+def snakemake(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def places(folder: Path) -> list[str]:
+    """Options that send all output there."""
+    names = {"data": "data", "weights": "weights", "reports": "reports", "submission": "submission.csv"}
+    return [f"{key}={folder / name}" for key, name in names.items()]
+
+
+@pytest.mark.parametrize("final_models", [0, 2])
+def test_the_plan_trains_every_config_on_every_fold(tmp_path: Path, final_models: int) -> None:
+    seeds = f"final_seeds={list(range(1, final_models + 1))}".replace(" ", "")
+    file = str(ROOT / "configs" / "workflow_demo.yaml")
+    done = snakemake("-n", "--printshellcmds", "--configfile", file, "--config", *places(tmp_path), PHANTOM, seeds)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if "train.py -C" in line]
+    for config in CONFIGS:
+        of_config = [line for line in lines if f"-C {config} " in line]
+        assert sum("--fold 0 --seed 0" in line or "--fold 1 --seed 0" in line for line in of_config) == 2
+        assert sum("--fold -1" in line for line in of_config) == final_models
+
+
+def test_the_real_data_is_asked_for_by_name(tmp_path: Path) -> None:
+    done = snakemake("-n", "--config", *places(tmp_path))
+    assert done.returncode != 0
+    assert "scripts/download_data.sh" in done.stdout + done.stderr
+
+
+def test_the_full_plan_uses_published_settings_and_gpus(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.csv").touch()
+    done = snakemake("-n", "--printshellcmds", "--config", *places(tmp_path))
+    assert done.returncode == 0, done.stderr
+    plan = done.stdout + done.stderr
+    assert plan.count("scripts/on_free_gpu.sh 4 python train.py") == 6 * (4 + 4)
+    assert "--backbone" not in plan
+    assert "--gpus '0 1 2 3'" in plan
+
+
+def test_steps_run_once(tmp_path: Path) -> None:
+    file = str(ROOT / "configs" / "workflow_demo.yaml")
+    goal = str(tmp_path / "data" / "train_folded_v1.csv")
+    command = [goal, "--configfile", file, "--config", *places(tmp_path), PHANTOM]
+    first = snakemake(*command)
+    assert first.returncode == 0, first.stderr
+    assert Path(goal).is_file()
+    again = snakemake(*command)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_commands_share_gpus(tmp_path: Path) -> None:
+    script = tmp_path / "show.sh"
+    script.write_text('#!/bin/bash\necho "$2" >> "$(dirname "$0")/used"\nsleep 1\n')
+    script.chmod(0o755)
+    environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
+    command = [str(ROOT / "scripts" / "on_free_gpu.sh"), "2", str(script)]
+    running = [subprocess.Popen(command, env=environment) for _ in range(2)]
+    assert [process.wait() for process in running] == [0, 0]
+    assert sorted((tmp_path / "used").read_text().split()) == ["0", "1"]
+    command[1] = "0"
+    subprocess.run(command, env=environment, check=True)
+    assert (tmp_path / "used").read_text().split()[-1] == "cpu"
