@@ -80,7 +80,7 @@ rule outlines:
     shell: "python scripts/make_sag_loc_labels_part1.py --data {DATA} --spinenet-python {params.python}"
 
 rule sagittal_labels:
-    input: rules.prepare.output, rules.outlines.output if config["labels"] == "spinenet" else []
+    input: rules.prepare.output, rules.outlines.output if config["labels"] == "spinenet" and not config["phantom"] else []
     output: SAGITTAL_LABELS
     threads: workflow.cores
     params: source = config["labels"]
