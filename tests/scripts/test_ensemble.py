@@ -113,8 +113,8 @@ def test_beats_the_mean_and_the_best_when_one_is_overconfident_and_one_biased(tm
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["model", "score", "scs", "nfn", "ss", "any_severe"]
     assert [line.split()[0] for line in lines[1:7]] == ["class", *models, "mean", "MLP"]
-    assert f"score {scores['MLP']['score']:.4f}, mean of models {scores['mean of models']['score']:.4f}" in lines[6]
-    assert "400 studies, 4 folds" in lines[6]
+    assert f"score {scores['MLP']['score']:.4f}, mean of models {scores['mean of models']['score']:.4f}" in lines[7]
+    assert "400 studies, 4 folds" in lines[7]
 
     combined = tmp_path / "weights" / "cfg_mlp"
     study_id, answers = read_predictions(combined / "oof.csv")
