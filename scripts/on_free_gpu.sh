@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # Run a command with -G <a GPU of this machine that no other such command holds>, waiting for one to become free.
 set -eu
-if [ $# -lt 2 ] || [[ ! $1 =~ ^[0-9]+$ ]]; then
-  echo 'usage: scripts/on_free_gpu.sh <GPUs of this machine; 0: the CPU> <command> [arguments]' >&2
-  exit 2
-fi
+usage='usage: scripts/on_free_gpu.sh <GPUs of this machine; 0: the CPU> <command> [arguments]'
+case ${1:-} in -h | --help) echo "$usage"; exit 0 ;; esac
+if [ $# -lt 2 ] || [[ ! $1 =~ ^[0-9]+$ ]]; then echo "$usage" >&2; exit 2; fi
 count=$1
 shift
 [ "$count" -gt 0 ] || exec "$@" -G cpu
