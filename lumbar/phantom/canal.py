@@ -49,11 +49,13 @@ def paint_canal(canvas: Canvas) -> None:
     width = window.at(patient.canal["half_width"])
     depth = window.at(patient.canal["half_depth"])
     back = (window.v - depth) / depth
-    window.paint(ellipse(window.u / (1 - 0.25 * back), depth * back, width, depth), mix(canvas, "fat", "vein", 0.7))
+    # Narrower towards the back; far behind the canal the factor would reach 0.
+    inside = ellipse(window.u / np.maximum(1 - 0.25 * back, 0.1), depth * back, width, depth)
+    window.paint(inside, mix(canvas, "fat", "vein", 0.7))
     filled = window.at(patient.canal["ligament"])
     if not filled.max() > 0.01:
         return
-    wall = ellipse(window.u / (1 - 0.3 * back), depth * back, width + 1, depth + 1)
+    wall = ellipse(window.u / np.maximum(1 - 0.3 * back, 0.1), depth * back, width + 1, depth + 1)
     window.blend(window.cover(wall) * filled, "ligament")
     pad = np.maximum(slab(window.v, 14, 20.5), window.side - (3.6 - 0.35 * (window.v - 14)))
     window.blend(window.cover(pad) * filled, "fat")

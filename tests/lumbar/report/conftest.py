@@ -1,13 +1,7 @@
-"""A real browser without a window, driven over a pipe; records of studies and training runs to show in it."""
+"""A real browser without a window; records of studies and training runs to show in it."""
 
-import base64
-import fcntl
 import json
-import os
-import select
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from playwright import sync_api as playwright
 
 from lumbar.anatomy import AXIAL_T2, LEVELS, PARTS, SAGITTAL_T2, TARGETS
 from lumbar.config import load_config
@@ -35,13 +30,8 @@ from lumbar.report.training import write_report
 
 NAMES = ("google-chrome", "google-chrome-stable", "chrome", "chromium", "chromium-browser")
 
-LAUNCH = """
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.dup2(int(sys.argv[2]), 4)
-os.execv(sys.argv[3], sys.argv[3:])
-"""
-"""Puts the two ends of the pipes where Chromium expects them, and becomes Chromium."""
+FAULTS = ("error", "warning", "assert")
+"""Kinds of lines in the browser's console that a page must not cause."""
 
 PROBLEMS = """({
     pictures: [...document.images].filter(each => !each.naturalWidth || !each.alt).length,
@@ -56,87 +46,37 @@ PROBLEMS = """({
 
 
 class Browser:
-    """Chromium and the Chrome DevTools Protocol: JSON messages that end with a zero byte, on descriptors 3 and 4."""
+    """One page of a real browser, and what goes wrong on it."""
 
-    def __init__(self, binary: str, profile: Path) -> None:
-        from_browser, to_us = os.pipe()
-        from_us, to_browser = os.pipe()
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run",
-                   f"--user-data-dir={profile}", "--force-color-profile=srgb", "about:blank"]  # fmt: skip
-        ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (from_us, to_us)]  # neither is 3 or 4 already
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCH, *map(str, ends), binary, *options],
-            pass_fds=ends,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for end in (*ends, from_us, to_us):
-            os.close(end)
-        self.input, self.output = os.fdopen(to_browser, "wb"), os.fdopen(from_browser, "rb")
-        self.count, self.rest = 0, b""
+    def __init__(self, running: playwright.Browser) -> None:
+        self.running = running
+        self.page = running.new_page()
         self.errors: list[str] = []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session: str | None = None
-        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
-            self.call(f"{domain}.enable")
-
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Call a method of the protocol and wait for its result."""
-        self.count += 1
-        message: dict[str, Any] = {"id": self.count, "method": method, "params": parameters}
-        if getattr(self, "session", None):
-            message["sessionId"] = self.session
-        self.input.write(json.dumps(message).encode() + b"\0")
-        self.input.flush()
-        answer = self.wait_for(lambda reply: reply.get("id") == self.count)
-        assert "error" not in answer, answer
-        result: dict[str, Any] = answer["result"]
-        return result
-
-    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Read messages until one is the wanted; collect the page's errors on the way."""
-        while True:
-            while b"\0" not in self.rest:
-                assert select.select([self.output], [], [], 60)[0], "the browser does not answer"
-                content = os.read(self.output.fileno(), 1 << 20)
-                assert content, "the browser ended"
-                self.rest += content
-            text, _, self.rest = self.rest.partition(b"\0")
-            message = json.loads(text)
-            if message.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
-                self.errors.append(text.decode())
-            if message.get("method") == "Runtime.consoleAPICalled" and message["params"]["type"] in ("error", "assert"):
-                self.errors.append(text.decode())
-            if wanted(message):
-                return message
 
     def open(self, path: Path, width: int = 1200, dark: bool = False) -> None:
         """Load a page as a screen of this width shows it."""
+        self.page.context.close()
         self.errors.clear()
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+        self.page = self.running.new_page(
+            viewport={"width": width, "height": 900},
+            is_mobile=width < 600,
+            color_scheme="dark" if dark else "light",
         )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Page.navigate", url=path.resolve().as_uri())
-        self.wait_for(lambda message: message.get("method") == "Page.loadEventFired")
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda line: self.errors.append(line.text) if line.type in FAULTS else None)
+        self.page.goto(path.resolve().as_uri())
 
     def evaluate(self, script: str) -> Any:
         """Run a script in the page and return its value."""
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
+        return self.page.evaluate(script)
 
     def screenshot(self, path: Path) -> None:
         """Save the whole page as a PNG."""
-        data = self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
-        path.write_bytes(base64.b64decode(data))
+        self.page.screenshot(path=path, full_page=True)
 
     def pdf(self) -> bytes:
         """Print the page on A4."""
-        answer = self.call("Page.printToPDF", printBackground=True, paperWidth=8.27, paperHeight=11.69)
-        return base64.b64decode(answer["data"])
+        return self.page.pdf(format="A4", print_background=True)
 
     def problems(self) -> dict[str, Any]:
         """What the open page has wrong with it: nothing, if all is well."""
@@ -146,33 +86,22 @@ class Browser:
 
     def column(self, table: str, number: int) -> list[str]:
         """Cells of a column of a table, as they stand from top to bottom."""
-        cells: list[str] = self.evaluate(
-            f"[...document.querySelector('{table}').tBodies[0].rows].map(row => row.cells[{number}].textContent.trim())"
-        )
-        return cells
+        cells = self.page.locator(f"{table} > tbody > tr > *:nth-child({number + 1})")
+        return [text.strip() for text in cells.all_text_contents()]
 
     def click_heading(self, table: str, number: int) -> None:
         """Click the heading of a column."""
-        self.evaluate(
-            f"document.querySelector('{table}').tHead.rows[0].cells[{number}].querySelector('button').click()"
-        )
-
-    def close(self) -> None:
-        """End the browser."""
-        self.session = None
-        self.call("Browser.close")
-        self.process.wait(20)
+        self.page.locator(f"{table} > thead > tr > *:nth-child({number + 1}) button").click()
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A running browser; the test is skipped where none is installed."""
+def browser() -> Iterator[Browser]:
+    """A running Chromium or Chrome without a window; the test is skipped where none is installed."""
     binary = next(filter(None, map(shutil.which, NAMES)), None)
     if binary is None:
         pytest.skip("no Chromium or Chrome is installed")
-    running = Browser(binary, tmp_path_factory.mktemp("profile"))
-    yield running
-    running.close()
+    with playwright.sync_playwright() as driver:
+        yield Browser(driver.chromium.launch(executable_path=binary, args=["--no-sandbox"]))
 
 
 def make_record(study_id: int, pictures: bool = True, **values: Any) -> StudyRecord:
