@@ -58,6 +58,7 @@ class Config:
     dummy_series_id: int = key(999999999, "series_id where a study has no such series")
     pp_bwd_fwd_fill: bool = key(False, "pp_dh_04: a level without a prediction takes the nearest level's")
     aug: str = key("none", "recipe of training augmentation in lumbar/augment.py; none only resizes")
+    mirror: bool = key(False, "training: mirror half of the axial sequences, left and right grades swapped with them")
 
     # Network.
     backbone: str = key("efficientnetv2_rw_t.ra2_in1k", "timm model")
@@ -68,8 +69,10 @@ class Config:
     n_classes: int = key(3, "outputs of a head: grades, or coordinates of a localiser")
     hidden_dim: int = key(512, "width of a recurrent layer, per direction; of the MLP's hidden layer")
     output_stride: int = key(32, "input pixels per pixel of the last feature map; 16 or 8 are finer and slower")
-    pool: Literal["avg", "gem", "softargmax"] = key(
-        "avg", "pooling of the last feature map; softargmax adds where each feature is, for small localisers"
+    pool: Literal["avg", "gem", "softargmax", "window"] = key(
+        "avg",
+        "pooling of the last feature map; for small networks: softargmax adds where each feature is (localisers), "
+        "window looks near the middle of the image (classifiers)",
     )
     gem_p_trainable: bool = key(False, "learn the power of GeM pooling")
     image_normalization: str = key("simple", "simple: x / 255")

@@ -162,6 +162,10 @@ def _light(height: int, width: int, training: bool) -> Augmentation:
     return Augmentation((height, width), transforms=[_affine(0.1, 0.1, 0.15, 10), _contrast(0.2)] if training else ())
 
 
+def _slight(height: int, width: int, training: bool) -> Augmentation:
+    return Augmentation((height, width), transforms=[_affine(0.03, 0.03, 0.05, 5), _contrast(0.2)] if training else ())
+
+
 def _none(height: int, width: int, _training: bool) -> Augmentation:
     return Augmentation((height, width))
 
@@ -169,12 +173,14 @@ def _none(height: int, width: int, _training: bool) -> Augmentation:
 AUGMENTATIONS: Final[dict[str, Callable[[int, int, bool], Augmentation | None]]] = {
     "none": _none,
     "light": _light,
+    "slight": _slight,
     "localiser_axial": _axial_localiser,
     "localiser_sagittal": _sagittal_localiser,
     "classifier": _classifier,
 }
-"""Augmentations by the name that `cfg.aug` gives. Those of the published configs have their values; `light` suits small
-networks that see few images for a short time."""
+"""Augmentations by the name that `cfg.aug` gives. Those of the published configs have their values. For small
+networks that see few images for a short time, `light` suits localisers, and `slight` classifiers, whose crops are
+centred on what is to be graded."""
 
 
 def build_augmentation(cfg: Any, mode: Mode) -> Augmentation | None:

@@ -7,6 +7,7 @@ padding, so that an output does not depend on what else is in the batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -61,15 +62,46 @@ class SoftArgmax(nn.Module):
         return torch.cat([maps.float().mean((2, 3)), shares.sum(2) @ x, shares.sum(3) @ y], 1)
 
 
+class GaussianWindow(nn.Module):
+    """Average pooling of each feature under a window of its own, which starts at the middle of the image.
+
+    Level crops show what is to be graded near their middle and the neighbouring levels around it; a small network
+    that averages everything does not learn from few images which of them is meant. Place and width are learned
+    (the readout of Lurz et al., "Generalization in data-driven models of primary visual cortex", 2021).
+
+    Parameters
+    ----------
+    maps : int
+        Number of features F.
+    """
+
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        self.centre = nn.Parameter(torch.zeros(2, maps))  # y and x; the image reaches from -1 to 1
+        self.log_width = nn.Parameter(torch.full((2, maps), math.log(0.3)))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Feature maps (N, F, h, w) to vectors (N, F)."""
+        along_y, along_x = (self._window(axis, size) for axis, size in enumerate(maps.shape[2:]))
+        return torch.einsum("nfyx,fy,fx->nf", maps.float(), along_y, along_x)
+
+    def _window(self, axis: int, size: int) -> Tensor:
+        """Weights (F, size) of the rows or columns; those of a feature add up to 1."""
+        place = (2 * torch.arange(size, device=self.centre.device) + 1) / size - 1
+        distance = (place - self.centre[axis, :, None]) / self.log_width[axis, :, None].exp()
+        return (-distance.square() / 2).softmax(1)
+
+
 NORMALIZATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {"simple": lambda images: images / 255}
 """`cfg.image_normalization`: grey values 0..255 to network input."""
 
-POOLS: Final[dict[str, Callable[[bool], nn.Module]]] = {
-    "avg": lambda _trainable: Average(),
-    "gem": GeneralisedMean,
-    "softargmax": lambda _trainable: SoftArgmax(),
+POOLS: Final[dict[str, Callable[[Any, int], nn.Module]]] = {
+    "avg": lambda _cfg, _maps: Average(),
+    "gem": lambda cfg, _maps: GeneralisedMean(cfg.gem_p_trainable),
+    "softargmax": lambda _cfg, _maps: SoftArgmax(),
+    "window": lambda _cfg, maps: GaussianWindow(maps),
 }
-"""`cfg.pool`: feature maps to feature vectors, given `cfg.gem_p_trainable`."""
+"""`cfg.pool`: feature maps to feature vectors, given the config and the number of maps."""
 
 
 def choose(key: str, name: str, known: Mapping[str, Any]) -> Any:
@@ -98,9 +130,9 @@ class BackboneNet(nn.Module):
     def __init__(self, cfg: Any) -> None:
         super().__init__()
         self.normalise = choose("image_normalization", cfg.image_normalization, NORMALIZATIONS)
-        self.pool = choose("pool", cfg.pool, POOLS)(cfg.gem_p_trainable)
         self.backbone = create_backbone(cfg.backbone, cfg.in_channels, cfg.pretrained, cfg.output_stride)
         self.maps = int(self.backbone.num_features)  # type: ignore[arg-type]
+        self.pool = choose("pool", cfg.pool, POOLS)(cfg, self.maps)
         self.features = self.maps * (3 if isinstance(self.pool, SoftArgmax) else 1)
         self.memory_format = torch.channels_last if cfg.channels_last else torch.contiguous_format
         self.backbone.to(memory_format=self.memory_format)

@@ -29,6 +29,9 @@ CENTRAL: Final = (0.2, 0.8)
 MOST_OFF_CENTRE: Final = {NFN: 6, SCS: 3}
 """A series with more points outside `CENTRAL` than these is not trained on (published)."""
 
+SIDED: Final = ("target", "nfn_label")
+"""Entries of a row that hold a left and a right grade."""
+
 STRETCH: Final = (0.5, 0.9)
 """Share of an axial sequence that is used in training, a random contiguous one (published)."""
 
@@ -110,22 +113,26 @@ class LevelDataset(ItemDataset):
         if self.training and part == SS:
             rows = random_stretch(rows, rng)
         images = sequences.read(self.store, number, rows, self.size, turned=part == SS)
+        swapped = False
         if self.training and part == NFN and rng.random() < 0.5:
-            images, rows, target = images[::-1], rows[::-1], target[::-1]
+            images, rows, swapped = images[::-1], rows[::-1], True
+        if self.training and part == SS and self.cfg.mirror and rng.random() < 0.5:
+            images, swapped = images[:, ::-1], True  # a turned crop has the patient's left above
         if self.aug is not None:
             images, _ = self.aug(np.ascontiguousarray(images), rng)
-        return as_tensors(
-            {
-                "input": images[:, None],  # (S, 1, H, W)
-                "target": target,
-                "study_id": sequences.study_id[number],
-                "series_id": sequences.series_id[number],
-                "level_num": sequences.level[number],
-                "condition": PARTS.index(part),
-                "instance_numbers": sequences.slices.instance[rows],
-                **self.extra(part, number, rows),
-            }
-        )
+        row = {
+            "input": images[:, None],  # (S, 1, H, W)
+            "target": target,
+            "study_id": sequences.study_id[number],
+            "series_id": sequences.series_id[number],
+            "level_num": sequences.level[number],
+            "condition": PARTS.index(part),
+            "instance_numbers": sequences.slices.instance[rows],
+            **self.extra(part, number, rows),
+        }
+        if swapped:
+            row |= {name: row[name][::-1] for name in SIDED if name in row}
+        return as_tensors(row)
 
     def extra(self, part: str, number: int, rows: Ints) -> dict[str, Any]:
         """Further entries of a row; none here."""

@@ -157,6 +157,26 @@ def test_reversal_swaps_left_and_right(make_dataset):
     assert seen == {True, False}
 
 
+def test_mirroring_turns_axial_sequences_over_with_their_left_and_right_grades(make_dataset):
+    plain, mirrored = (make_dataset("cfg_dh_29g", "train", mirror=mirror) for mirror in (False, True))
+    for dataset in (plain, mirrored):
+        dataset.aug = None
+        dataset.target["ss"][:] = [0, 2]
+    turned = 0
+    for index in range(len(plain)):
+        (before,), (after,) = plain[index], mirrored[index]
+        for key in ("instance_numbers", "scs_label", "level_num"):
+            assert torch.equal(before[key], after[key]), key
+        if torch.equal(before["input"], after["input"]):
+            assert after["target"].tolist() == [0, 2]
+            continue
+        turned += 1
+        assert torch.equal(after["input"], before["input"].flip(2))
+        assert after["target"].tolist() == [2, 0]
+        assert torch.equal(after["nfn_label"], before["nfn_label"].flip(0))
+    assert 0.2 * len(plain) < turned < 0.8 * len(plain)
+
+
 def test_training_draws_one_series_per_condition_and_validation_reads_all(make_dataset):
     training, validation = make_dataset("cfg_dh_12y8", "train"), make_dataset("cfg_dh_12y8", "val")
     study = next(i for i in range(len(validation)) if len(validation[i]) == 3)

@@ -3,7 +3,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lumbar.blocks import Average, BackboneNet, GeneralisedMean, SoftArgmax, bidirectional_lstm, mean_over_slices, pack
+from lumbar.blocks import (
+    Average,
+    BackboneNet,
+    GaussianWindow,
+    GeneralisedMean,
+    SoftArgmax,
+    bidirectional_lstm,
+    mean_over_slices,
+    pack,
+)
 from lumbar.cli import UserError
 
 
@@ -34,9 +43,23 @@ def test_softargmax_says_where_a_feature_is():
     torch.testing.assert_close(SoftArgmax()(maps), torch.tensor([[100 / 15, 0, -0.5, 0, 1, 0]]))
 
 
+def test_a_window_starts_in_the_middle_and_can_move():
+    window, maps = GaussianWindow(2), torch.zeros(1, 2, 4, 5)
+    maps[:, :, 1:3, 2] = 1.0  # a tenth of the image
+    assert (window(maps) > 0.4).all()
+    maps[:, :, 3, 4] = 7.0  # a corner
+    with torch.no_grad():
+        window.centre[:, 1] = 1.0
+        window.log_width[:, 1] = -3.0
+    assert window(maps)[0, 0] < 1
+    assert window(maps)[0, 1].item() == pytest.approx(7)
+    torch.testing.assert_close(window(torch.full((1, 2, 3, 2), 4.0)), torch.full((1, 2), 4.0))
+
+
 @pytest.mark.parametrize(("stride", "size"), [(32, 2), (16, 4), (8, 8)])
-def test_a_smaller_stride_gives_finer_maps(stride, size):
-    net = BackboneNet(config(output_stride=stride, pool="softargmax")).eval()
+@pytest.mark.parametrize("pool", ["softargmax", "window"])
+def test_a_smaller_stride_gives_finer_maps(pool, stride, size):
+    net = BackboneNet(config(output_stride=stride, pool=pool)).eval()
     assert net.backbone(torch.zeros(1, 1, 64, 64)).shape[2:] == (size, size)
     assert net.encode(torch.zeros(1, 1, 64, 64)).shape == (1, net.features)
 

@@ -80,7 +80,7 @@ def test_values_are_parsed_to_the_type_of_their_key(text: str, annotation: objec
         ("output_stride", "4", "config key 'output_stride': must be 8, 16 or 32, got 4"),
         ("img_size", "64,64,64", "expected a whole number or 2 comma-separated values"),
         ("img_size", "(64,", "expected a whole number or 2 comma-separated values"),
-        ("pool", "max", "option --pool: expected avg or gem or softargmax, got 'max'"),
+        ("pool", "max", "option --pool: expected avg or gem or softargmax or window, got 'max'"),
         ("train", "maybe", "option --train: expected True or False, got 'maybe'"),
         ("pretrained", "perhaps", "expected True or False or strict, got 'perhaps'"),
     ],
