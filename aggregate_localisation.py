@@ -25,21 +25,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="what the sagittal localiser's logits_mask is: bce becomes a probability, the others are passed on "
         "(default: what the run's config snapshot says; batch_softmax without one)",
     )
+    parser.add_argument("--only", choices=("axial", "sagittal"), help="make one table, from one localiser alone")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    chosen = options.folds, options.seed, options.allow_missing
-    axial = aggregation.find_outputs(options.weights, aggregation.AXIAL_CONFIG, *chosen)
-    sagittal = aggregation.find_outputs(options.weights, aggregation.SAGITTAL_CONFIG, *chosen)
-    objective = aggregation.check_mask_objective(sagittal, options.mask_objective)
-    meta = read_table(options.data, META)
-    for table, frame in (
-        (AXIAL_XY, aggregation.axial_points(axial)),
-        (SAGITTAL_XY, aggregation.sagittal_points(sagittal, meta, objective)),
-    ):
+
+    def find(config: str) -> list[aggregation.FoldOutput]:
+        return aggregation.find_outputs(options.weights, config, options.folds, options.seed, options.allow_missing)
+
+    # All inputs are found before the first table is written.
+    axial = find(aggregation.AXIAL_CONFIG) if options.only != "sagittal" else []
+    sagittal = find(aggregation.SAGITTAL_CONFIG) if options.only != "axial" else []
+    objective = aggregation.check_mask_objective(sagittal, options.mask_objective) if sagittal else ""
+    frames = {}
+    if axial:
+        frames[AXIAL_XY] = aggregation.axial_points(axial)
+    if sagittal:
+        frames[SAGITTAL_XY] = aggregation.sagittal_points(sagittal, read_table(options.data, META), objective)
+    for table, frame in frames.items():
         path = write_table(frame, options.data, table)
         slices = len(frame.drop_duplicates(aggregation.SLICE))
         print(f"{path}: {len(frame)} rows, {slices} slices of {frame['series_id'].nunique()} series")
-    print(f"logits_mask: {'probabilities' if objective == aggregation.PROBABILITIES else 'passed on'} ({objective})")
+    if sagittal:
+        print(
+            f"logits_mask: {'probabilities' if objective == aggregation.PROBABILITIES else 'passed on'} ({objective})"
+        )
     return 0
 
 

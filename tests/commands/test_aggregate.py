@@ -49,6 +49,16 @@ def test_the_published_tables(folder):
                 assert found[column].tolist() == wanted[column].tolist()
 
 
+@pytest.mark.parametrize(("only", "made", "other"), [("axial", AXIAL_XY, "14p2"), ("sagittal", SAGITTAL_XY, "05b5")])
+def test_one_localiser_alone(only, made, other, folder, run_here):
+    (unneeded,) = (folder / "weights").glob(f"cfg_dh_{other}*test*")
+    shutil.rmtree(unneeded)
+    assert run_here(XY).returncode == 1
+    assert not any((folder / "datamount" / table.path).exists() for table in MADE)
+    run_here(XY, "--only", only)
+    assert [table for table in MADE if (folder / "datamount" / table.path).exists()] == [made]
+
+
 def test_the_mask_objective_of_the_snapshots(folder, run_here):
     assert "logits_mask: passed on (batch_softmax)" in run_here(XY).stdout
     for fold in (folder / "weights" / "cfg_dh_14p2_locsag_test").iterdir():
