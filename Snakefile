@@ -13,7 +13,8 @@ from pathlib import Path
 configfile: "configs/workflow.yaml"
 
 DATA, WEIGHTS, REPORTS = config["data"], config["weights"], config["reports"]
-FOLDS, SEED, GPUS = config["folds"], config["seed"], config["gpus"]
+FOLDS, SEEDS, GPUS = config["folds"], config["seeds"], config["gpus"]
+SEED = SEEDS[0]
 LOCALISERS = {"cfg_dh_05b5_loc": "cfg_dh_05b5_loc_test2", "cfg_dh_14p2_locsag": "cfg_dh_14p2_locsag_test"}
 Z_LOCALISER = "cfg_dh_14s10a_locsag"
 CLASSIFIERS = ["cfg_dh_12y8", "cfg_dh_29a2", "cfg_dh_29g"]
@@ -33,13 +34,15 @@ wildcard_constraints:
 def overrides(name):
     """Options of train.py for a config: where things lie, then what the config file says for all and for this one."""
     given = config["overrides"]
-    return f"--data_dir {DATA} --weights_dir {WEIGHTS} {given.get('all', '')} {given.get(name, '')}"
+    own = f"{given.get('all', '')} {given.get(name, '')}".replace("{weights}", WEIGHTS)
+    return f"--data_dir {DATA} --weights_dir {WEIGHTS} {own}"
 
 def trained(name, folds=FOLDS, seeds=(SEED,)):
     """Markers of finished trainings. The checkpoints are no outputs: Snakemake would delete those of a killed run."""
     return [f"{WEIGHTS}/{name}/fold{fold}/trained_seed{seed}" for fold in folds for seed in seeds]
 
-FOLD_MODELS = [marker for name in [*LOCALISERS, Z_LOCALISER, *CLASSIFIERS] for marker in trained(name)]
+GRADING_MODELS = [marker for name in CLASSIFIERS for marker in trained(name, seeds=SEEDS)]
+FOLD_MODELS = [marker for name in [*LOCALISERS, Z_LOCALISER] for marker in trained(name)] + GRADING_MODELS
 FINAL_MODELS = [
     marker for name in [*LOCALISERS, Z_LOCALISER, *CLASSIFIERS] for marker in trained(name, [-1], config["final_seeds"])
 ]
@@ -131,7 +134,7 @@ rule evaluate_localisation:
     shell: "python scripts/evaluate_localisation.py --data {DATA} > {output}"
 
 rule ensemble:
-    input: [trained(name) for name in CLASSIFIERS]
+    input: GRADING_MODELS
     output: f"{WEIGHTS}/cfg_mlp/scores.csv", f"{REPORTS}/scores.txt"
     shell: "python scripts/ensemble.py --data {DATA} --weights_dir {WEIGHTS} | tee {output[1]}"
 
