@@ -9,7 +9,7 @@ DEMO ?= datamount/demo
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup test lint bench demo lock figures
+.PHONY: help setup test lint bench demo learning lock figures
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,9 +34,14 @@ lint: setup  ## ruff and mypy
 bench: setup  ## the benchmarks, on a phantom made for them
 	$(BIN)/python benchmarks/run_all.py
 
+GRAPH := $(BIN)/snakemake --cores all --rerun-incomplete --nolock --quiet all --configfile configs/workflow_demo.yaml
+
 demo: setup  ## everything on a synthetic competition: data, all configs, ensemble, prediction, reports; goes on if killed
-	$(BIN)/snakemake --configfile configs/workflow_demo.yaml --cores all --rerun-incomplete --nolock --quiet all \
-	  --config data=$(DEMO) weights=$(DEMO)/weights reports=$(DEMO) submission=$(DEMO)/submission.csv
+	$(GRAPH) --config data=$(DEMO) weights=$(DEMO)/weights reports=$(DEMO) submission=$(DEMO)/submission.csv
+
+learning: setup  ## the demo with more time per config: the figures of README.md
+	$(GRAPH) configs/workflow_learning.yaml --config data=$(DEMO)_learning weights=$(DEMO)_learning/weights \
+	  reports=$(DEMO)_learning submission=$(DEMO)_learning/submission.csv
 
 figures: setup  ## redraw the pictures of README.md and docs/
 	$(BIN)/python scripts/draw_pipeline.py
