@@ -35,6 +35,19 @@ def test_the_plan_trains_every_config_on_every_fold(tmp_path: Path, final_models
         assert sum("--fold -1" in line for line in of_config) == final_models
 
 
+def test_further_seeds_are_those_of_classifiers(tmp_path: Path) -> None:
+    files = [str(ROOT / "configs" / f"workflow_{name}.yaml") for name in ("demo", "learning")]
+    done = snakemake("-n", "--printshellcmds", "--configfile", *files, "--config", *places(tmp_path), PHANTOM)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if "train.py -C" in line]
+    for config in CONFIGS:
+        of_config = [line for line in lines if f"-C {config} " in line]
+        assert len(of_config) == (2 if "loc" in config else 4)
+        assert all("--backbone test_resnet" in line for line in of_config)
+    start = f"--pretrained_weights {tmp_path / 'weights'}/cfg_dh_14s10a_locsag/fold{{fold}}/checkpoint_last_seed0.pth"
+    assert sum(start in line for line in lines) == 8
+
+
 def test_the_real_data_is_asked_for_by_name(tmp_path: Path) -> None:
     done = snakemake("-n", "--config", *places(tmp_path))
     assert done.returncode != 0
