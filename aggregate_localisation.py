@@ -35,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # All inputs are found before the first table is written.
     axial = find(aggregation.AXIAL_CONFIG) if options.only != "sagittal" else []
     sagittal = find(aggregation.SAGITTAL_CONFIG) if options.only != "axial" else []
-    objective = aggregation.check_mask_objective(sagittal, options.mask_objective) if sagittal else ""
+    objective = ""
+    if sagittal:
+        objective = aggregation.common_value(sagittal, "mask_objective", options.mask_objective, aggregation.RAW_LOGITS)
     frames = {}
     if axial:
         frames[AXIAL_XY] = aggregation.axial_points(axial)

@@ -16,28 +16,39 @@ import numpy as np
 
 from lumbar import aggregation
 from lumbar.axial_crops import FURTHEST
-from lumbar.axial_mapping import map_levels
+from lumbar.axial_mapping import FORAMEN_THRESHOLDS, map_levels
 from lumbar.cli import run
 from lumbar.tables import AXIAL_LEVELS, META, SAGITTAL_SLICES, SAGITTAL_XY, TRAIN_SERIES, read_table, write_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 or a `UserError`."""
-    options = aggregation.make_parser(__doc__ or "").parse_args(argv)
+    parser = aggregation.make_parser(__doc__ or "")
+    parser.add_argument(
+        "--count-objective",
+        choices=tuple(FORAMEN_THRESHOLDS),
+        help="what the z localiser learned: medians (l1) or means (l2) of the number of points on a slice "
+        "(default: what the run's config snapshot says; l1 without one)",
+    )
+    options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     outputs = aggregation.find_outputs(
         options.weights, aggregation.Z_CONFIG, options.folds, options.seed, options.allow_missing
+    )
+    counted = aggregation.common_value(
+        outputs, "count_objective", options.count_objective, aggregation.PUBLISHED_COUNTS
     )
     points, meta, series = (read_table(options.data, table) for table in (SAGITTAL_XY, META, TRAIN_SERIES))
     scores = aggregation.slice_scores(outputs)
     path = write_table(scores, options.data, SAGITTAL_SLICES)
     print(f"{path}: {len(scores)} slices of {scores['series_id'].nunique()} series")
-    mapping = map_levels(scores, points, meta, series)
+    mapping = map_levels(scores, points, meta, series, counted)
     path = write_table(mapping, options.data, AXIAL_LEVELS)
     closest = np.array([distances[0] for distances in mapping["distance"]])
     print(
         f"{path}: {len(mapping)} rows, {mapping['series_id'].nunique()} axial series; "
-        f"{(closest < FURTHEST).sum()} rows with a slice nearer than {FURTHEST:g} mm"
+        f"{(closest < FURTHEST).sum()} rows with a slice nearer than {FURTHEST:g} mm; "
+        f"foraminal slices: over {FORAMEN_THRESHOLDS[counted]:g} ({counted})"
     )
     return 0
 

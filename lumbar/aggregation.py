@@ -34,6 +34,9 @@ RAW_LOGITS: Final = "batch_softmax"
 """`mask_objective` assumed where nothing says which: a published network ran (its logits have no fixed zero,
 so they are passed on)."""
 
+PUBLISHED_COUNTS: Final = "l1"
+"""`count_objective` assumed where nothing says which."""
+
 SLICE: Final = ["series_id", "instance_number"]
 
 
@@ -69,12 +72,11 @@ class FoldOutput:
             rows["logits_mask"] = content["logits_mask"].float().reshape(-1).numpy()
         return rows
 
-    @property
-    def mask_objective(self) -> str | None:
-        """`mask_objective` of the run, from the config snapshot beside the file; None without one."""
+    def value(self, key: str) -> str | None:
+        """Value of a config key in the run, from the config snapshot beside the file; None without one."""
         seed = checkpoint.seed_of(self.path)
         try:
-            return json.loads((self.path.parent / SNAPSHOT.format(seed=seed)).read_text())["config"]["mask_objective"]
+            return json.loads((self.path.parent / SNAPSHOT.format(seed=seed)).read_text())["config"][key]
         except (OSError, ValueError, KeyError):
             return None
 
@@ -125,32 +127,32 @@ def find_outputs(
     return outputs
 
 
-def check_mask_objective(outputs: Sequence[FoldOutput], chosen: str | None) -> str:
-    """Find out what the sagittal localiser's `logits_mask` means.
+def common_value(outputs: Sequence[FoldOutput], key: str, chosen: str | None, published: str) -> str:
+    """Find out with which value of a config key the networks behind some outputs were trained.
 
     Parameters
     ----------
     outputs : sequence of FoldOutput
-        Of the sagittal localiser.
+        Of one localiser.
+    key : str
+        `mask_objective` or `count_objective`: it says what the outputs mean.
     chosen : str or None
         The user's word, which stands above the snapshots.
-
-    Returns
-    -------
-    str
-        The `mask_objective`; without a word or a snapshot it is `RAW_LOGITS`, since then a published network ran.
+    published : str
+        What a run without a snapshot counts as, since then a published network ran.
 
     Raises
     ------
     UserError
-        If the folds were trained with different objectives, whose numbers have nothing in common.
+        If the folds differ: their numbers have nothing in common.
     """
     if chosen is not None:
         return chosen
-    by_path = {output.path: output.mask_objective or RAW_LOGITS for output in outputs}
+    by_path = {output.path: output.value(key) or published for output in outputs}
     if len(set(by_path.values())) > 1:
-        listed = "; ".join(f"{path}: {objective}" for path, objective in by_path.items())
-        raise UserError(f"the folds differ in mask_objective ({listed}); infer them with one, or say --mask-objective")
+        listed = "; ".join(f"{path}: {value}" for path, value in by_path.items())
+        option = f"--{key.replace('_', '-')}"
+        raise UserError(f"the folds differ in {key} ({listed}); run them with one, or say {option}")
     return next(iter(by_path.values()))
 
 

@@ -19,11 +19,17 @@ Floats = NDArray[np.float64]
 
 _log = logging.getLogger(__name__)
 
-FORAMEN_THRESHOLD: Final = 0.1
-"""A sagittal slice is used if its larger foraminal prediction is over this (published)."""
+FORAMEN_THRESHOLDS: Final = {"l1": 0.1, "l2": 0.5}
+"""By `cfg.count_objective`: a sagittal slice is used if its larger foraminal prediction is over this.
+
+0.1 is published: an L1 prediction is a median, and over it as soon as the slice more likely than not shows a foramen.
+An L2 prediction is a mean, which such a slice brings to about 0.5 (with 0.1, most slices of a series count).
+"""
 
 
-def map_levels(scores: pd.DataFrame, points: pd.DataFrame, meta: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
+def map_levels(
+    scores: pd.DataFrame, points: pd.DataFrame, meta: pd.DataFrame, series: pd.DataFrame, count_objective: str = "l1"
+) -> pd.DataFrame:
     """Find the axial slices closest to the level points of the foraminal slices of each sagittal series.
 
     Parameters
@@ -36,6 +42,8 @@ def map_levels(scores: pd.DataFrame, points: pd.DataFrame, meta: pd.DataFrame, s
         `lumbar.tables.META`.
     series : DataFrame
         `study_id, series_id, series_description` of all series.
+    count_objective : str
+        What the z localiser learned, a key of `FORAMEN_THRESHOLDS`.
 
     Returns
     -------
@@ -43,7 +51,7 @@ def map_levels(scores: pd.DataFrame, points: pd.DataFrame, meta: pd.DataFrame, s
         `lumbar.tables.AXIAL_LEVELS`: one row per axial series, level and sagittal source series. Slices without
         geometry tags are left out, and counted in the log.
     """
-    foraminal = scores.loc[scores[["left_nfn", "right_nfn"]].max(axis=1) > FORAMEN_THRESHOLD]
+    foraminal = scores.loc[scores[["left_nfn", "right_nfn"]].max(axis=1) > FORAMEN_THRESHOLDS[count_objective]]
     used = points.merge(foraminal[["series_id", "instance_number"]], on=["series_id", "instance_number"])
     slices = SliceIndex(meta)
     used = used.assign(row=slices.find(used["series_id"], used["instance_number"]))

@@ -93,7 +93,8 @@ def locate(cached: Cached, data: Path, localisers: Mapping[str, Ensemble], clock
     with clock("sagittal z"):
         slices = _tabulate(predict(SLICES), data, tables.SAGITTAL_SLICES, aggregation.slice_scores)
     with clock("mapping"):
-        levels = map_levels(slices, sagittal, meta, series)
+        counted = localisers[SLICES].cfg.count_objective if SLICES in localisers else aggregation.PUBLISHED_COUNTS
+        levels = map_levels(slices, sagittal, meta, series, counted)
         tables.write_table(levels, data, tables.AXIAL_LEVELS)
     probabilities = objective == aggregation.PROBABILITIES
     return Located(sagittal, axial, slices, levels, spread, canal_slices(sagittal, slices), probabilities)

@@ -49,6 +49,15 @@ def test_the_published_tables(folder):
                 assert found[column].tolist() == wanted[column].tolist()
 
 
+def test_what_the_z_localiser_learned_decides_which_slices_count(folder, run_here):
+    run_here(XY)
+    assert "over 0.1 (l1)" in run_here(Z).stdout
+    medians = read_table(folder / "datamount", AXIAL_LEVELS)
+    assert "over 0.5 (l2)" in run_here(Z, "--count-objective", "l2").stdout
+    means = read_table(folder / "datamount", AXIAL_LEVELS)
+    assert 0 < means["distance"].map(len).sum() < medians["distance"].map(len).sum()
+
+
 @pytest.mark.parametrize(("only", "made", "other"), [("axial", AXIAL_XY, "14p2"), ("sagittal", SAGITTAL_XY, "05b5")])
 def test_one_localiser_alone(only, made, other, folder, run_here):
     (unneeded,) = (folder / "weights").glob(f"cfg_dh_{other}*test*")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lumbar.aggregation import FoldOutput, axial_points, check_mask_objective, find_outputs, join_folds, sagittal_points
+from lumbar.aggregation import FoldOutput, axial_points, common_value, find_outputs, join_folds, sagittal_points
 from lumbar.cli import UserError
 from lumbar.tables import META, read_table
 
@@ -84,11 +84,12 @@ def test_mask_objective(tmp_path):
     bce, published, unknown = (
         save(tmp_path / str(n), objective=o) for n, o in enumerate(("bce", "batch_softmax", None))
     )
-    assert check_mask_objective([bce, bce], None) == "bce"
-    assert check_mask_objective([unknown, published], None) == "batch_softmax"
-    assert check_mask_objective([bce, published], "bce") == "bce"
+    key, usual = "mask_objective", "batch_softmax"
+    assert common_value([bce, bce], key, None, usual) == "bce"
+    assert common_value([unknown, published], key, None, usual) == "batch_softmax"
+    assert common_value([bce, published], key, "bce", usual) == "bce"
     with pytest.raises(UserError, match=r"the folds differ in mask_objective.*--mask-objective"):
-        check_mask_objective([bce, unknown], None)
+        common_value([bce, unknown], key, None, usual)
 
 
 @pytest.fixture

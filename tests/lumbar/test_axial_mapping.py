@@ -60,6 +60,12 @@ def test_only_foraminal_slices_count():
     assert map_levels(scores_of((0.1, 0.1), (0.0, 0.0)), POINTS, META, SERIES).empty
 
 
+def test_a_mean_count_must_reach_what_a_median_of_one_does():
+    scores = scores_of((0.5, 0.2), (0.0, 0.51))
+    assert map_levels(scores, POINTS, META, SERIES)["distance"].map(len).unique().tolist() == [2]
+    assert map_levels(scores, POINTS, META, SERIES, "l2")["distance"].map(len).unique().tolist() == [1]
+
+
 def test_other_studies_are_not_mapped():
     mapping = map_levels(scores_of((1, 1), (1, 1)), POINTS, META, SERIES)
     assert 30 not in mapping["series_id"].to_numpy()
