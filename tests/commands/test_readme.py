@@ -25,7 +25,7 @@ FEWER: tuple[tuple[str, str], ...] = (
     (r"^(python scripts/make_folds\.py)", r"\1 --folds 2"),
     (r'"0 1 2 3" "0 1 2 3"(.*)', rf'"0 1" "cpu cpu"\1 {SMALL}2'),
     (r"(-C cfg_dh_14p2_locsag .* --epochs) 2", r"\1 4 --pool softargmax"),
-    (r"(-C cfg_dh_14s10a_locsag .* --epochs) 2", r"\1 8 --batch_size 4 --hidden_dim 64 --count_objective l2"),
+    (r"(-C cfg_dh_14s10a_locsag .* --epochs) 2", r"\1 24 --batch_size 4 --hidden_dim 64 --count_objective l2"),
     (r"^(\./infer_model1\.sh cfg_dh_05\S+ \S+)", rf'\1 --folds "0 1" --gpus "cpu cpu" {SMALL}2'),
     (r"^(\./infer_model1\.sh cfg_dh_14\S+ \S+)", rf'\1 --folds "0 1" --gpus "cpu cpu" {SMALL}4 --pool softargmax'),
     (r"^(python aggregate_\S+)", r"\1 --folds 0 1"),
