@@ -35,6 +35,8 @@ def overrides(name):
     """Options of train.py for a config: where things lie, then what the config file says for all and for this one."""
     given = config["overrides"]
     own = f"{given.get('all', '')} {given.get(name, '')}".replace("{weights}", WEIGHTS)
+    if name in config["epochs"]:
+        own += f" --epochs {config['epochs'][name]}"
     return f"--data_dir {DATA} --weights_dir {WEIGHTS} {own}"
 
 def trained(name, folds=FOLDS, seeds=(SEED,)):

@@ -44,6 +44,8 @@ def test_further_seeds_are_those_of_classifiers(tmp_path: Path) -> None:
         of_config = [line for line in lines if f"-C {config} " in line]
         assert len(of_config) == (2 if "loc" in config else 4)
         assert all("--backbone test_resnet" in line for line in of_config)
+        assert all(line.count("--epochs") == 1 for line in of_config)
+    assert sum("-C cfg_dh_14p2_locsag " in line and line.endswith("--epochs 47") for line in lines) == 2
     start = f"--pretrained_weights {tmp_path / 'weights'}/cfg_dh_14s10a_locsag/fold{{fold}}/checkpoint_last_seed0.pth"
     assert sum(start in line for line in lines) == 8
 
