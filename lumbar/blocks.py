@@ -7,7 +7,6 @@ padding, so that an output does not depend on what else is in the batch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -62,6 +61,10 @@ class SoftArgmax(nn.Module):
         return torch.cat([maps.float().mean((2, 3)), shares.sum(2) @ x, shares.sum(3) @ y], 1)
 
 
+WIDTH: Final = 0.3
+"""Standard deviation of a Gaussian window at the start, in halves of the image's side."""
+
+
 class GaussianWindow(nn.Module):
     """Average pooling of each feature under a window of its own, which starts at the middle of the image.
 
@@ -78,7 +81,7 @@ class GaussianWindow(nn.Module):
     def __init__(self, maps: int) -> None:
         super().__init__()
         self.centre = nn.Parameter(torch.zeros(2, maps))  # y and x; the image reaches from -1 to 1
-        self.log_width = nn.Parameter(torch.full((2, maps), math.log(0.3)))
+        self.log_width = nn.Parameter(torch.zeros(2, maps))  # of WIDTH: weight decay pulls to it, and to the middle
 
     def forward(self, maps: Tensor) -> Tensor:
         """Feature maps (N, F, h, w) to vectors (N, F)."""
@@ -88,7 +91,7 @@ class GaussianWindow(nn.Module):
     def _window(self, axis: int, size: int) -> Tensor:
         """Weights (F, size) of the rows or columns; those of a feature add up to 1."""
         place = (2 * torch.arange(size, device=self.centre.device) + 1) / size - 1
-        distance = (place - self.centre[axis, :, None]) / self.log_width[axis, :, None].exp()
+        distance = (place - self.centre[axis, :, None]) / (WIDTH * self.log_width[axis, :, None].exp())
         return (-distance.square() / 2).softmax(1)
 
 

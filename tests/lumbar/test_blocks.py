@@ -43,6 +43,11 @@ def test_softargmax_says_where_a_feature_is():
     torch.testing.assert_close(SoftArgmax()(maps), torch.tensor([[100 / 15, 0, -0.5, 0, 1, 0]]))
 
 
+def test_weight_decay_pulls_a_window_to_its_start():
+    window = GaussianWindow(2)
+    assert not any(parameter.any() for parameter in window.parameters())
+
+
 def test_a_window_starts_in_the_middle_and_can_move():
     window, maps = GaussianWindow(2), torch.zeros(1, 2, 4, 5)
     maps[:, :, 1:3, 2] = 1.0  # a tenth of the image
@@ -50,7 +55,7 @@ def test_a_window_starts_in_the_middle_and_can_move():
     maps[:, :, 3, 4] = 7.0  # a corner
     with torch.no_grad():
         window.centre[:, 1] = 1.0
-        window.log_width[:, 1] = -3.0
+        window.log_width[:, 1] = -2.0
     assert window(maps)[0, 0] < 1
     assert window(maps)[0, 1].item() == pytest.approx(7)
     torch.testing.assert_close(window(torch.full((1, 2, 3, 2), 4.0)), torch.full((1, 2), 4.0))
