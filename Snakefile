@@ -34,7 +34,7 @@ wildcard_constraints:
 def overrides(name):
     """Options of train.py for a config: where things lie, then what the config file says for all and for this one."""
     given = config["overrides"]
-    own = f"{given.get('all', '')} {given.get(name, '')}".replace("{weights}", WEIGHTS)
+    own = f"{given.get('all', '')} {given.get(name, '')}"
     if name in config["epochs"]:
         own += f" --epochs {config['epochs'][name]}"
     return f"--data_dir {DATA} --weights_dir {WEIGHTS} {own}"
@@ -42,6 +42,12 @@ def overrides(name):
 def trained(name, folds=FOLDS, seeds=(SEED,)):
     """Markers of finished trainings. The checkpoints are no outputs: Snakemake would delete those of a killed run."""
     return [f"{WEIGHTS}/{name}/fold{fold}/trained_seed{seed}" for fold in folds for seed in seeds]
+
+def start(wildcards):
+    """Folder and seed of the network whose backbone a training starts from: one pair, or none."""
+    name = config["starts"].get(wildcards.config)
+    first = name not in CLASSIFIERS and wildcards.fold != "-1"  # the localisers' fold models have the first seed alone
+    return [(f"{WEIGHTS}/{name}/fold{wildcards.fold}", SEED if first else wildcards.seed)] if name else []
 
 GRADING_MODELS = [marker for name in CLASSIFIERS for marker in trained(name, seeds=SEEDS)]
 FOLD_MODELS = [marker for name in [*LOCALISERS, Z_LOCALISER] for marker in trained(name)] + GRADING_MODELS
@@ -97,14 +103,22 @@ rule check_data:
     shell: "python scripts/check_data.py --data {DATA} --html {output}"
 
 rule train:
-    input: rules.prepare.output, rules.folds.output, lambda wildcards: NEEDS.get(wildcards.config, [])
+    input:
+        rules.prepare.output, rules.folds.output,
+        lambda wildcards: NEEDS.get(wildcards.config, []),
+        lambda wildcards: [f"{folder}/trained_seed{seed}" for folder, seed in start(wildcards)],
     output: touch(WEIGHTS + "/{config}/fold{fold}/trained_seed{seed}")
     threads: config["threads"]
     resources: gpu = min(GPUS, 1)
-    params: options = lambda wildcards: overrides(wildcards.config)
+    params:
+        options = lambda wildcards: overrides(wildcards.config),
+        start = lambda wildcards: [
+            f"--pretrained_weights {folder}/checkpoint_last_seed{seed}.pth --strict False --pop_weights rnn,head"
+            for folder, seed in start(wildcards)
+        ],
     shell:
         "OMP_NUM_THREADS={threads} scripts/on_free_gpu.sh {GPUS} python train.py -C {wildcards.config} "
-        "--fold {wildcards.fold} --seed {wildcards.seed} --resume_training True {params.options}"
+        "--fold {wildcards.fold} --seed {wildcards.seed} --resume_training True {params.options} {params.start}"
 
 rule infer:
     input: lambda wildcards: trained(wildcards.localiser)

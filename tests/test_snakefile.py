@@ -35,19 +35,39 @@ def test_the_plan_trains_every_config_on_every_fold(tmp_path: Path, final_models
         assert sum("--fold -1" in line for line in of_config) == final_models
 
 
-def test_further_seeds_are_those_of_classifiers(tmp_path: Path) -> None:
+def trainings(tmp_path: Path, *settings: str) -> dict[str, list[str]]:
+    """Training commands of each config that make learning plans."""
     files = [str(ROOT / "configs" / f"workflow_{name}.yaml") for name in ("demo", "learning")]
-    done = snakemake("-n", "--printshellcmds", "--configfile", *files, "--config", *places(tmp_path), PHANTOM)
+    given = [*places(tmp_path), PHANTOM, *settings]
+    done = snakemake("-n", "--printshellcmds", "--configfile", *files, "--config", *given)
     assert done.returncode == 0, done.stderr
     lines = [line for line in (done.stdout + done.stderr).splitlines() if "train.py -C" in line]
-    for config in CONFIGS:
-        of_config = [line for line in lines if f"-C {config} " in line]
-        assert len(of_config) == (2 if "loc" in config else 4)
-        assert all("--backbone test_resnet" in line for line in of_config)
-        assert all(line.count("--epochs") == 1 for line in of_config)
-    assert sum("-C cfg_dh_14p2_locsag " in line and line.endswith("--epochs 47") for line in lines) == 2
-    start = f"--pretrained_weights {tmp_path / 'weights'}/cfg_dh_14s10a_locsag/fold{{fold}}/checkpoint_last_seed0.pth"
-    assert sum(start in line for line in lines) == 8
+    assert all("--backbone test_resnet" in line and line.count("--epochs") == 1 for line in lines)
+    return {config: [line for line in lines if f"-C {config} " in line] for config in CONFIGS}
+
+
+def test_further_seeds_are_those_of_classifiers(tmp_path: Path) -> None:
+    planned = trainings(tmp_path, "seeds=[0,1]")
+    assert {config: len(lines) for config, lines in planned.items()} == {
+        config: 2 if "loc" in config else 4 for config in CONFIGS
+    }
+    assert all("--epochs 47 " in line for line in planned["cfg_dh_14p2_locsag"])
+
+
+def test_a_config_starts_from_the_backbone_of_the_same_fold(tmp_path: Path) -> None:
+    planned = trainings(tmp_path, "seeds=[0,1]", "final_seeds=[2]")
+    starts = {"cfg_dh_12y8": "cfg_dh_14s10a_locsag", "cfg_dh_29a2": "cfg_dh_12y8"}
+    for config, lines in planned.items():
+        for line in lines:
+            if config not in starts:
+                assert "--pretrained_weights" not in line
+                continue
+            options = line.split()
+            fold, seed = (options[options.index(name) + 1] for name in ("--fold", "--seed"))
+            first_alone = config == "cfg_dh_12y8" and fold != "-1"  # as no fold has a localiser of another seed
+            checkpoint = f"{starts[config]}/fold{fold}/checkpoint_last_seed{0 if first_alone else seed}.pth"
+            assert options[options.index("--pretrained_weights") + 1] == f"{tmp_path / 'weights'}/{checkpoint}"
+            assert options[-2:] == ["--pop_weights", "rnn,head"]
 
 
 def test_the_real_data_is_asked_for_by_name(tmp_path: Path) -> None:
