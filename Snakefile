@@ -120,6 +120,12 @@ rule train:
         "OMP_NUM_THREADS={threads} scripts/on_free_gpu.sh {GPUS} python train.py -C {wildcards.config} "
         "--fold {wildcards.fold} --seed {wildcards.seed} --resume_training True {params.options} {params.start}"
 
+use rule train as train_first with:  # what other trainings wait for, or a core would idle at the end
+    priority: 1
+    wildcard_constraints: config = "|".join(config["starts"].values()) or "none"
+
+ruleorder: train_first > train
+
 rule infer:
     input: lambda wildcards: trained(wildcards.localiser)
     output: touch(WEIGHTS + "/{localiser}/inferred")
