@@ -58,6 +58,7 @@ def test_a_config_starts_from_the_backbone_of_the_same_fold(tmp_path: Path) -> N
     planned = trainings(tmp_path, "seeds=[0,1]", "final_seeds=[2]")
     starts = {"cfg_dh_12y8": "cfg_dh_14s10a_locsag", "cfg_dh_29a2": "cfg_dh_12y8"}
     for config, lines in planned.items():
+        assert len(lines) == (3 if "loc" in config else 5)  # both folds with their seeds, and all patients with one
         for line in lines:
             if config not in starts:
                 assert "--pretrained_weights" not in line

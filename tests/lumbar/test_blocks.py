@@ -44,8 +44,18 @@ def test_softargmax_says_where_a_feature_is():
 
 
 def test_weight_decay_pulls_a_window_to_its_start():
-    window = GaussianWindow(2)
-    assert not any(parameter.any() for parameter in window.parameters())
+    window, maps = GaussianWindow(2), torch.rand(1, 2, 6, 6)
+    start = window(maps)
+    with torch.no_grad():
+        window.centre += 0.5
+        window.log_width += 1
+    assert not torch.allclose(window(maps), start)
+    optimizer = torch.optim.AdamW(window.parameters(), lr=0.1, weight_decay=5)
+    for _ in range(40):
+        for parameter in window.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+    torch.testing.assert_close(window(maps), start)
 
 
 def test_a_window_starts_in_the_middle_and_can_move():
