@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -21,6 +22,9 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_ui
 from lumbar.tables import AXIAL_LEVELS, META, write_table
 
 GOLDEN = Path(__file__).parent / "golden"
+
+# A shell's background job ignores interrupts, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
