@@ -18,12 +18,12 @@ from lumbar.tables import AXIAL_XY, META, SAGITTAL_XY, read_table, write_table
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 or a `UserError`."""
-    parser = aggregation.make_parser(__doc__ or "")
+    parser = aggregation.make_parser(__doc__ or "", "the newest")
     parser.add_argument(
         "--mask-objective",
-        choices=("bce", "l1", "batch_softmax"),
-        help="what the sagittal localiser's logits_mask is: bce becomes a probability, the others are passed on "
-        "(default: what the run's config snapshot says; batch_softmax without one)",
+        choices=("l1", "bce"),
+        help="what the sagittal localiser's logits_mask is: with l1 a share, which is passed on; with bce a logit, "
+        "which becomes a probability (default: what the run's config snapshot says; l1 without one)",
     )
     parser.add_argument("--only", choices=("axial", "sagittal"), help="make one table, from one localiser alone")
     options = parser.parse_args(argv)
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sagittal = find(aggregation.SAGITTAL_CONFIG) if options.only != "axial" else []
     objective = ""
     if sagittal:
-        objective = aggregation.common_value(sagittal, "mask_objective", options.mask_objective, aggregation.RAW_LOGITS)
+        objective = aggregation.common_value(sagittal, "mask_objective", options.mask_objective)
     frames = {}
     if axial:
         frames[AXIAL_XY] = aggregation.axial_points(axial)

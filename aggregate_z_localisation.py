@@ -23,7 +23,7 @@ from lumbar.tables import AXIAL_LEVELS, META, SAGITTAL_SLICES, SAGITTAL_XY, TRAI
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 or a `UserError`."""
-    parser = aggregation.make_parser(__doc__ or "")
+    parser = aggregation.make_parser(__doc__ or "", "the mean of all")
     parser.add_argument(
         "--count-objective",
         choices=tuple(FORAMEN_THRESHOLDS),
@@ -33,11 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     outputs = aggregation.find_outputs(
-        options.weights, aggregation.Z_CONFIG, options.folds, options.seed, options.allow_missing
+        options.weights,
+        aggregation.Z_CONFIG,
+        options.folds,
+        options.seed,
+        options.allow_missing,
+        all_seeds=True,
     )
-    counted = aggregation.common_value(
-        outputs, "count_objective", options.count_objective, aggregation.PUBLISHED_COUNTS
-    )
+    counted = aggregation.common_value(outputs, "count_objective", options.count_objective)
     points, meta, series = (read_table(options.data, table) for table in (SAGITTAL_XY, META, TRAIN_SERIES))
     scores = aggregation.slice_scores(outputs)
     path = write_table(scores, options.data, SAGITTAL_SLICES)

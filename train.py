@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         overrides["debug"] = "True"
     cfg = load_config(options.config or DEFAULTS, overrides)
     if options.help:
-        print(parser.format_help() + "\n" + table_of_keys(cfg))
+        about = f"\n{cfg.name}: {import_module(f'configs.{cfg.name}').__doc__}" if options.config else ""
+        print(f"{parser.format_help()}{about}\n{table_of_keys(cfg)}")
         return 0
     if options.config is None:
         raise UserError("option -C is missing: which config? python train.py --list shows all", status=2)

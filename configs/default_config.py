@@ -38,7 +38,10 @@ class Config:
     # Where things lie.
     data_dir: str = key("datamount", "folder of all input and output tables and images")
     weights_dir: str = key("weights", "folder of checkpoints and validation outputs")
-    cache: str = key("train_images_v01", "8-bit slice cache under data_dir: <study>/<series>/<instance>.png")
+    cache: str = key(
+        "train_images_v01",
+        "8-bit slice cache under data_dir: <study>/<series>/<instance>.png; for published weights add published to it",
+    )
     folds_table: str = key(tables.FOLDS.path, "fold file, under data_dir")
     meta_table: str = key(tables.META.path, "slice metadata, under data_dir")
     coordinates_table: str = key(tables.LABEL_COORDINATES.path, "human label points, under data_dir")
@@ -51,19 +54,22 @@ class Config:
     # Items.
     img_size: int | tuple[int, int] = key(384, "side of the network's input, px; or height,width")
     condition_filter: tuple[str, ...] = key(SERIES_TYPES, "series types; their order is the condition index")
-    parts: tuple[str, ...] = key(("ss",), "condition groups among the items: ss, nfn, scs")
+    parts: tuple[str, ...] = key(("ss",), "condition groups that are read, each on its own series type: ss, nfn, scs")
     filter_logits_mask_thresh_sag_t1: float = key(0.8, "drop a T1 series whose best logits_mask is not over this")
     filter_logits_mask_thresh_sag_t2: float = key(0.8, "the same for T2/STIR series")
     full_test_set: bool = key(False, "every sagittal slice is an item, labelled or not (inference)")
     dummy_series_id: int = key(999999999, "series_id where a study has no such series")
     pp_bwd_fwd_fill: bool = key(False, "pp_dh_04: a level without a prediction takes the nearest level's")
+    unmapped_items: bool = key(
+        True, "training: a level found on a sagittal series alone is an axial classifier's item too, and yields no row"
+    )
     aug: str = key("none", "recipe of training augmentation in lumbar/augment.py; none only resizes")
     mirror: bool = key(False, "training: mirror half of the axial sequences, left and right grades swapped with them")
 
     # Network.
     backbone: str = key("efficientnetv2_rw_t.ra2_in1k", "timm model")
-    pretrained: bool | Literal["strict"] = key(
-        True, "start from ImageNet weights; where they cannot be had: a warning, an error with strict"
+    pretrained: bool | Literal["fallback"] = key(
+        True, "start from ImageNet weights, an error where they cannot be had; fallback: a warning, and random ones"
     )
     in_channels: int = key(1, "input channels: neighbouring slices read together")
     n_classes: int = key(3, "outputs of a head: grades, or coordinates of a localiser")
@@ -78,10 +84,10 @@ class Config:
     image_normalization: str = key("simple", "simple: x / 255")
     slicelocation_clip: int = key(80, "patient x is clipped to +- this, mm")
     classes: tuple[str, ...] = key(GRADES, "grades, in class order")
-    model_parts: tuple[str, ...] = key(("nfn", "scs", "ss"), "heads of mdl_dh_23c")
+    model_parts: tuple[str, ...] = key(("nfn", "scs", "ss"), "condition groups that mdl_dh_23c grades")
     mask_loss: float = key(0.02, "share of the mask loss in the sagittal localiser's loss, 0-1")
-    mask_objective: Literal["bce", "l1", "batch_softmax"] = key(
-        "bce", "mask loss; l1 is the one the published numbers agree with, batch_softmax the one described for them"
+    mask_objective: Literal["l1", "bce"] = key(
+        "l1", "mask loss: l1 learns the share of annotated levels itself (published), bce the logit of a probability"
     )
 
     # Ensemble.
@@ -100,7 +106,7 @@ class Config:
     epochs: int = key(8, "passes over the training items")
     lr: float = key(2e-4, "peak learning rate of AdamW")
     weight_decay: float = key(1e-2, "of AdamW")
-    warmup: float = key(0.1, "share of the epochs with a linearly rising learning rate, 0-1; then a cosine to 0")
+    warmup: float = key(0.1, "share of the epochs in which the learning rate rises linearly from 0; then a cosine to 0")
     batch_size: int = key(16, "training items per step and rank")
     batch_size_val: int | None = key(None, "items per validation step; None: batch_size")
     grad_accumulation: int = key(1, "batches per optimiser step")

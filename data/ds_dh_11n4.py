@@ -23,6 +23,8 @@ KINDS: Final = 3
 class CustomDataset(ItemDataset):
     """One item per sagittal series with predicted level points: all its slices, from the patient's right to left.
 
+    Training takes those alone on which a human marked a foramen or the canal.
+
     An item holds `input` (S, 1, H, W) uint8, `target` (S, 3): how many left and right foramina and canals a human
     marked on each slice, `target_mask` (S, 3): 1 for a column with any mark in the series, `series_id` and
     `instance_numbers` (S).
@@ -37,6 +39,9 @@ class CustomDataset(ItemDataset):
         known = (row >= 0) & (kind >= 0)
         self.counts = np.zeros((len(slices), KINDS), dtype=np.float32)
         np.add.at(self.counts, (row[known], kind[known]), 1)
+        if self.training:
+            marked = np.isin(self.sequences.series_id, slices.series_id[row[known]])
+            self.sequences = self.sequences.take(marked)
 
     def __len__(self) -> int:
         return len(self.sequences)

@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data import ds_dh_23a
 from lumbar.anatomy import MISSING, NFN, PARTS, SCS, SERIES_TYPES
 from lumbar.augment import Augmentation, Mode
 from lumbar.items import batch_to_device
 from lumbar.labels import StudyGrades
-from lumbar.level_items import LevelDataset, collate_levels
+from lumbar.level_items import collate_levels
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
 
 
-class CustomDataset(LevelDataset):
+class CustomDataset(ds_dh_23a.CustomDataset):
     """Items with `nfn_label` (2: left, right), `scs_label` (1), and the series that they are reported under.
 
     `nfn_series_id` and `scs_series_id` are those of the study's first such series, or `cfg.dummy_series_id`, with

@@ -28,14 +28,10 @@ Z_CONFIG: Final = "cfg_dh_14s10a_locsag"
 """Whose outputs become which table; the tables carry these names too."""
 
 PROBABILITIES: Final = "bce"
-"""`mask_objective` under which `logits_mask` becomes a probability; under the others it is passed on as it is."""
+"""`mask_objective` under which `logits_mask` becomes a probability; otherwise the raw output is passed on."""
 
-RAW_LOGITS: Final = "batch_softmax"
-"""`mask_objective` assumed where nothing says which: a published network ran (its logits have no fixed zero,
-so they are passed on)."""
-
-PUBLISHED_COUNTS: Final = "l1"
-"""`count_objective` assumed where nothing says which."""
+PUBLISHED: Final = "l1"
+"""`mask_objective` and `count_objective` assumed where nothing says which: a published network ran."""
 
 SLICE: Final = ["series_id", "instance_number"]
 
@@ -82,9 +78,9 @@ class FoldOutput:
 
 
 def find_outputs(
-    weights: Path, config: str, folds: Sequence[int], seed: int | None, allow_missing: bool
+    weights: Path, config: str, folds: Sequence[int], seed: int | None, allow_missing: bool, all_seeds: bool = False
 ) -> list[FoldOutput]:
-    """Choose the output of each fold, and log which file it is.
+    """Choose the outputs of each fold, and log which files they are.
 
     Parameters
     ----------
@@ -95,9 +91,11 @@ def find_outputs(
     folds : sequence of int
         Which folds.
     seed : int or None
-        Take this seed's; None: the newest, if there are several.
+        Take this seed's; None: any.
     allow_missing : bool
         Go on without the folds that have none.
+    all_seeds : bool
+        Take all of them, not only the newest.
 
     Raises
     ------
@@ -115,9 +113,12 @@ def find_outputs(
         if not found:
             missing.append(fold)
             continue
-        others = f", the newest of {len(found)}; --seed chooses another" if len(found) > 1 else ""
-        _log.info("fold %d: %s%s", fold, found[-1], others)
-        outputs.append(FoldOutput(found[-1]))
+        if all_seeds:
+            _log.info("fold %d: %s", fold, ", ".join(map(str, found)))
+        else:
+            others = f", the newest of {len(found)}; --seed chooses another" if len(found) > 1 else ""
+            _log.info("fold %d: %s%s", fold, found[-1], others)
+        outputs += [FoldOutput(path) for path in (found if all_seeds else found[-1:])]
     if missing and not (allow_missing and outputs):
         what = "no output" if seed is None else f"no output of seed {seed}"
         raise UserError(
@@ -127,7 +128,7 @@ def find_outputs(
     return outputs
 
 
-def common_value(outputs: Sequence[FoldOutput], key: str, chosen: str | None, published: str) -> str:
+def common_value(outputs: Sequence[FoldOutput], key: str, chosen: str | None) -> str:
     """Find out with which value of a config key the networks behind some outputs were trained.
 
     Parameters
@@ -135,11 +136,10 @@ def common_value(outputs: Sequence[FoldOutput], key: str, chosen: str | None, pu
     outputs : sequence of FoldOutput
         Of one localiser.
     key : str
-        `mask_objective` or `count_objective`: it says what the outputs mean.
+        `mask_objective` or `count_objective`: it says what the outputs mean. A run without a snapshot has the value
+        `PUBLISHED`.
     chosen : str or None
         The user's word, which stands above the snapshots.
-    published : str
-        What a run without a snapshot counts as, since then a published network ran.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def common_value(outputs: Sequence[FoldOutput], key: str, chosen: str | None, pu
     """
     if chosen is not None:
         return chosen
-    by_path = {output.path: output.value(key) or published for output in outputs}
+    by_path = {output.path: output.value(key) or PUBLISHED for output in outputs}
     if len(set(by_path.values())) > 1:
         listed = "; ".join(f"{path}: {value}" for path, value in by_path.items())
         option = f"--{key.replace('_', '-')}"
@@ -157,7 +157,7 @@ def common_value(outputs: Sequence[FoldOutput], key: str, chosen: str | None, pu
 
 
 def join_folds(outputs: Sequence[FoldOutput], columns: Sequence[str]) -> pd.DataFrame:
-    """Put the folds' predictions together: one row per slice, sorted; a slice in several folds gets their mean.
+    """Put predictions together: one row per slice, sorted; a slice of several folds or seeds gets their mean.
 
     Slices with a prediction that is not finite are left out, and counted in the log.
     """
@@ -216,8 +216,8 @@ def sagittal_points(outputs: Sequence[FoldOutput], meta: pd.DataFrame, mask_obje
     return pd.concat(per_level).sort_values([*SLICE, "level"], ignore_index=True)
 
 
-def make_parser(description: str) -> argparse.ArgumentParser:
-    """Make the parser of the aggregation commands."""
+def make_parser(description: str, seeds: str) -> argparse.ArgumentParser:
+    """Make the parser of the aggregation commands; `seeds` says which count by default."""
     parser = cli.parser(description, workers=False)
     parser.add_argument(
         "--weights", type=Path, default=Path("weights"), metavar="DIR", help="outputs' folder (default: %(default)s)"
@@ -225,6 +225,6 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--folds", type=int, nargs="+", default=[0, 1, 2, 3], metavar="K", help="folds (default: 0 1 2 3)"
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="outputs of this seed (default: the newest of each fold)")
+    parser.add_argument("--seed", type=int, metavar="N", help=f"outputs of this seed (default: {seeds} of each fold)")
     parser.add_argument("--allow-missing", action="store_true", help="go on without the folds that have no output")
     return parser

@@ -19,7 +19,7 @@ FURTHEST: Final = 3.0
 """A level whose closest axial slice is this far away, mm, or further is not on that series (published)."""
 
 SLICE_REACH: Final = 0.7
-"""Slices of a level on either side, in median slice-number gaps between consecutive levels (published)."""
+"""Slices of a level on either side, in slice-number gaps between consecutive levels (published)."""
 
 SIDE: Final = 2.0
 """Side of a box, in distances between the left and the right point (published)."""
@@ -44,7 +44,7 @@ def axial_sequences(mapping: pd.DataFrame, points: pd.DataFrame, slices: SliceIn
         The axial series wanted.
     """
     nearest = closest_slices(mapping, slices)  # (M, 5)
-    half = SLICE_REACH * np.array([_median_gap(numbers) for numbers in nearest])
+    half = SLICE_REACH * level_gaps(mapping, slices)
     usable = ~np.isnan(nearest) & ~np.isnan(half)[:, None]
     series, level = np.nonzero(usable)
     number = nearest[usable]
@@ -66,16 +66,27 @@ def axial_sequences(mapping: pd.DataFrame, points: pd.DataFrame, slices: SliceIn
         level=level.astype(np.int64),
         start=ends - (stop - start),
         stop=ends,
-        box=boxes.square(centre, np.maximum(side, SMALLEST_SIDE) / 2),
+        box=boxes.square(centre, np.maximum(side, SMALLEST_SIDE) // 2),
         size=slices.common_size[series],
     ).take(made)
 
 
-def _median_gap(numbers: Floats) -> float:
-    """Median absolute gap between consecutive levels' slice numbers (5,); NaN without two consecutive levels."""
-    gaps = np.abs(np.diff(numbers))
-    known = gaps[~np.isnan(gaps)]
-    return float(np.median(known)) if len(known) else np.nan
+def _on_series(mapping: pd.DataFrame, slices: SliceIndex) -> pd.DataFrame:
+    """List the levels that are on a series: `series` (row), `level` (0 to 4), `instance`, `distance` of the closest.
+
+    One row per sagittal source that is nearer than `FURTHEST`, in the order of series, level and source.
+    """
+    found = pd.DataFrame(
+        {
+            "series": slices.series_row(mapping["series_id"]),
+            "level": level_numbers(mapping),
+            "source": mapping["source_series_id"].to_numpy(),
+            "instance": [numbers[0] for numbers in mapping["mapped_ax_instance_number"]],
+            "distance": [distances[0] for distances in mapping["distance"]],
+        }
+    )
+    found = found[(found["series"] >= 0) & (found["distance"] < FURTHEST)]
+    return found.sort_values(["series", "level", "source"], kind="stable")
 
 
 def closest_slices(mapping: pd.DataFrame, slices: SliceIndex) -> Floats:
@@ -84,19 +95,24 @@ def closest_slices(mapping: pd.DataFrame, slices: SliceIndex) -> Floats:
     NaN where the closest is `FURTHEST` away or further, or the level is not mapped. Of several sagittal sources
     the closest counts.
     """
-    first = pd.DataFrame(
-        {
-            "series": slices.series_row(mapping["series_id"]),
-            "level": level_numbers(mapping),
-            "instance": [numbers[0] for numbers in mapping["mapped_ax_instance_number"]],
-            "distance": [distances[0] for distances in mapping["distance"]],
-        }
-    )
-    first = first[(first["series"] >= 0) & (first["distance"] < FURTHEST)]
-    first = first.sort_values("distance", kind="stable").drop_duplicates(["series", "level"])
+    found = _on_series(mapping, slices)
+    closest = found.sort_values("distance", kind="stable").drop_duplicates(["series", "level"])
     nearest = np.full((len(slices.series), len(LEVELS)), np.nan)
-    nearest[first["series"], first["level"]] = first["instance"]
+    nearest[closest["series"], closest["level"]] = closest["instance"]
     return nearest
+
+
+def level_gaps(mapping: pd.DataFrame, slices: SliceIndex) -> Floats:
+    """Slice numbers from one level to the next, shape (M): the size of the median signed gap, over all sources.
+
+    Gaps count with their sign, so that levels out of order make the median small instead of large. NaN without two
+    consecutive levels.
+    """
+    found = _on_series(mapping, slices)
+    series, level, instance = (found[name].to_numpy() for name in ("series", "level", "instance"))
+    consecutive = (np.diff(series) == 0) & (np.diff(level) == 1)
+    gaps = pd.Series(np.diff(instance)[consecutive]).groupby(series[1:][consecutive]).median()
+    return gaps.abs().reindex(range(len(slices.series))).to_numpy(np.float64)
 
 
 def _axial_boxes(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lumbar.anatomy import AXIAL_T2, LEVELS
+from lumbar.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1
 from lumbar.sequences import level_numbers
 from lumbar.slices import SliceIndex
 from lumbar.tables import AXIAL_LEVELS
@@ -48,8 +48,9 @@ def map_levels(
     Returns
     -------
     DataFrame
-        `lumbar.tables.AXIAL_LEVELS`: one row per axial series, level and sagittal source series. Slices without
-        geometry tags are left out, and counted in the log.
+        `lumbar.tables.AXIAL_LEVELS`: one row per axial series, level and sagittal source series. The sources are the
+        T1 series (published), and the T2 series of a study that has no T1 series with a foraminal slice. Slices
+        without geometry tags are left out, and counted in the log.
     """
     foraminal = scores.loc[scores[["left_nfn", "right_nfn"]].max(axis=1) > FORAMEN_THRESHOLDS[count_objective]]
     used = points.merge(foraminal[["series_id", "instance_number"]], on=["series_id", "instance_number"])
@@ -60,6 +61,7 @@ def map_levels(
     located = np.flatnonzero(np.isfinite(millimetres).all(axis=1))
     if len(located) < len(used):
         _log.warning("%d of %d level points lie on slices without geometry", len(used) - len(located), len(used))
+    located = located[_sources(used.iloc[located], series)]
     used, millimetres = used.iloc[located], millimetres[located]
     stacks = series[series["series_description"] == AXIAL_T2].drop_duplicates("series_id")
     of_study = dict(iter(stacks.groupby("study_id")["series_id"]))
@@ -72,6 +74,14 @@ def map_levels(
     ]
     _log.info("%d foraminal slices, %d studies with axial series", len(foraminal), len(of_study))
     return pd.DataFrame(rows, columns=list(AXIAL_LEVELS.columns))
+
+
+def _sources(used: pd.DataFrame, series: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which level points count: those of T1 series, and all of a study that has none there."""
+    first_choice = used["series_id"].isin(series.loc[series["series_description"] == SAGITTAL_T1, "series_id"])
+    without = ~used["study_id"].isin(used.loc[first_choice, "study_id"])
+    _log.info("studies mapped from T2 series for want of a T1 source: %d", used.loc[without, "study_id"].nunique())
+    return (first_choice | without).to_numpy()
 
 
 def to_patient(slices: SliceIndex, rows: NDArray[np.int64], xy: Floats) -> Floats:

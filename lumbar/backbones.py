@@ -1,7 +1,7 @@
 """Image backbones from timm: found by name, with pretrained weights when they can be had.
 
-A machine without a network must be able to train and to test, so unreachable weights are a warning and random weights,
-at once and not after minutes of retries; `pretrained='strict'` makes them an error.
+Weights that cannot be reached are an error, at once and not after minutes of retries: who asked for them would
+otherwise train for days from random ones. `pretrained='fallback'` makes it a warning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HUB_TIMEOUT_S: Final = 5.0
 
 
 def create_backbone(
-    name: str, in_channels: int, pretrained: bool | Literal["strict"], output_stride: int = 32
+    name: str, in_channels: int, pretrained: bool | Literal["fallback"], output_stride: int = 32
 ) -> nn.Module:
     """Build a convolutional backbone that maps (N, in_channels, H, W) to feature maps (N, num_features, h, w).
 
@@ -35,15 +35,15 @@ def create_backbone(
         A timm architecture, with or without a tag of pretrained weights (``efficientnetv2_rw_t.ra2_in1k``).
     in_channels : int
         Input channels; pretrained first layers are adapted to them.
-    pretrained : bool or 'strict'
-        True: pretrained weights, or random ones and a warning when they cannot be had. 'strict': an error then.
+    pretrained : bool or 'fallback'
+        True: pretrained weights, or an error when they cannot be had. 'fallback': random ones and a warning then.
     output_stride : int
         Image pixels per pixel of the feature maps: 32, or 16 or 8 for finer maps (dilated last stages).
 
     Raises
     ------
     UserError
-        If timm knows no such name, the network has no such stride, or with 'strict' when the weights cannot be had.
+        If timm knows no such name, the network has no such stride, or the weights cannot be had.
     """
     tagged = "." in name
     if not (timm.is_model_pretrained(name) if tagged else timm.is_model(name)):
@@ -58,10 +58,12 @@ def create_backbone(
                 return timm.create_model(name, pretrained=True, **options)
         except Exception as error:  # the download client raises anything from OSError to classes of its own
             reason = f"backbone {name!r}: its pretrained weights cannot be had ({str(error).splitlines()[0]})"
-        remedy = "connect once to fetch them, or choose pretrained False"
-        if pretrained == "strict":
-            raise UserError(f"{reason}; {remedy}, or pretrained True to start from random weights")
-        warnings.warn(f"{reason}; it starts from random weights; {remedy}", stacklevel=2)
+        if pretrained != "fallback":
+            raise UserError(
+                f"{reason}; connect once to fetch them, or start from random weights with --pretrained False "
+                "(or fallback: only where they cannot be had)"
+            )
+        warnings.warn(f"{reason}; it starts from random weights", stacklevel=2)
     try:
         return timm.create_model(name, pretrained=False, **options)
     except (TypeError, ValueError, AssertionError, NotImplementedError) as error:

@@ -1,9 +1,11 @@
-"""The two 8-bit caches: how a slice becomes a PNG, where it lies, and what a cached series was made from.
+"""The 8-bit caches: how a slice becomes a PNG, where it lies, and what a cached series was made from.
 
 ``<images>_v01`` uses the window that the DICOM names, ``<images>_v04`` the slice's own 0.5 % and 99.5 % quantiles;
-both map [low, high] linearly onto 0..255. A slice lies at ``<cache>/<study>/<series>/<instance>.png``. Beside the
-slices of a series lies `SOURCES`: which DICOM bytes each PNG was made from, so that a changed source is noticed.
-Its content depends on the DICOM files alone, not on when or where they were converted.
+both map [low, high] linearly onto 0..255. Of each there is a second kind, ``<images>_v01published`` and
+``<images>_v04published``: the pictures that the published networks were trained on. A slice lies at
+``<cache>/<study>/<series>/<instance>.png``. Beside the slices of a series lies `SOURCES`: which DICOM bytes each PNG
+was made from, so that a changed source is noticed. Its content depends on the DICOM files alone, not on when or where
+they were converted.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ from lumbar.files import TEMPORARY, write_bytes, write_text
 from lumbar.volumes import NAME as VOLUME
 
 QUANTILES: Final = (0.005, 0.995)
-"""Shares of a slice's pixels below the low and the high end of cache v04 (SPEC section 2)."""
+"""Shares of a slice's pixels below the low and the high end of cache v04 (published)."""
+
+JPEG_QUALITY: Final = 95
+"""Of the published caches, which are JPEG files (OpenCV's default)."""
 
 SOURCES: Final = ".sources"
 """Name of the record of a cached series."""
@@ -65,10 +70,6 @@ def quantile_range(image: DicomSlice) -> tuple[float, float]:
     return low, high
 
 
-VERSIONS: Final[dict[str, Callable[[DicomSlice], tuple[float, float]]]] = {"v01": window_range, "v04": quantile_range}
-"""The caches, and what gives each its [low, high]."""
-
-
 def _quantiles(stored: NDArray[np.integer]) -> tuple[float, float]:
     """Compute ``np.quantile(stored, QUANTILES)`` by counting: half the time for 16-bit pixels."""
     base = min(int(stored.min()), 0)
@@ -104,6 +105,54 @@ def to_8bit(image: DicomSlice, low: float, high: float) -> NDArray[np.uint8]:
     gain = 255 / (high - low)
     result = image.affine(image.scale * gain, (image.offset - low) * gain + 0.5)
     return np.clip(result, 0, 255, out=result).astype(np.uint8)
+
+
+def published_8bit(image: DicomSlice, low: float, high: float) -> NDArray[np.uint8]:
+    """Make the picture that the published caches hold.
+
+    Stored values are clipped to [low, high], cut to integers, and mapped from 0, not from `low`, to `high`; neither the
+    rescale tags nor MONOCHROME1 are heeded, negative values wrap round, and JPEG compression follows.
+
+    Parameters
+    ----------
+    image : DicomSlice
+        The slice.
+    low, high : float
+        In stored values. Where `high` is not positive, which the published code did not meet, the result is black.
+
+    Returns
+    -------
+    ndarray, shape (H, W), uint8
+        The picture.
+    """
+    if high <= 0:
+        return np.zeros(image.stored.shape, np.uint8)
+    clipped = np.trunc(np.clip(image.stored, low, high))
+    grey = np.rint(clipped / (high / 255)).astype(np.int64).astype(np.uint8)
+    jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    return np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE), np.uint8)
+
+
+def published_window(image: DicomSlice) -> tuple[float, float]:
+    """Return low and high end of the published cache v01: the window's whole numbers; as v04 where it is absent."""
+    if image.window_tags is None:
+        return _quantiles(image.stored)
+    centre, width = (int(value) for value in image.window_tags)
+    return centre - width // 2, centre + width // 2
+
+
+VERSIONS: Final[dict[str, Callable[[DicomSlice], NDArray[np.uint8]]]] = {
+    "v01": lambda image: to_8bit(image, *window_range(image)),
+    "v04": lambda image: to_8bit(image, *quantile_range(image)),
+    "v01published": lambda image: published_8bit(image, *published_window(image)),
+    "v04published": lambda image: published_8bit(image, *_quantiles(image.stored)),
+}
+"""The caches, and what makes a slice's picture in each."""
+
+
+def published(version: str) -> str:
+    """Name the published kind of a cache: v01 -> v01published."""
+    return f"{version}published"
 
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
@@ -165,7 +214,7 @@ class CachedSeries:
 
     def __init__(self, folder: Path, version: str, force: bool = False) -> None:
         self.folder = folder
-        self._range = VERSIONS[version]
+        self._picture = VERSIONS[version]
         self._before = read_sources(folder)
         self._after: dict[int, Source] = {}
         self._force = force
@@ -189,7 +238,7 @@ class CachedSeries:
         if not self._started:
             (self.folder / SOURCES).unlink(missing_ok=True)
             self._started = True
-        png = encode_png(to_8bit(image, *self._range(image)))
+        png = encode_png(self._picture(image))
         write_bytes(self.folder / f"{instance}.png", png)
         self._after[instance] = source._replace(png_size=len(png))
 

@@ -82,6 +82,8 @@ class DicomSlice:
         picture is bright: MONOCHROME1 is undone by mirroring between the slice's extremes.
     window : (float, float) or None
         Low and high end of the file's first window, in the units of `pixels`; None where it is absent or not positive.
+    window_tags : (float, float) or None
+        Its centre and width as the file names them.
     """
 
     tags: dict[str, Any]
@@ -89,6 +91,7 @@ class DicomSlice:
     scale: float
     offset: float
     window: tuple[float, float] | None
+    window_tags: tuple[float, float] | None = None
 
     @property
     def pixels(self) -> NDArray[np.floating]:
@@ -156,12 +159,13 @@ def read_slice(path: Path, content: bytes | None = None) -> DicomSlice:
     tags = _tags(values, path)
     scale = (_floats(values["RescaleSlope"]) or (1.0,))[0] or 1.0
     offset = (_floats(values["RescaleIntercept"]) or (0.0,))[0]
-    window = _window(values)
+    window_tags = _window(values)
+    window = window_tags and (window_tags[0] - window_tags[1] / 2, window_tags[0] + window_tags[1] / 2)
     if tags["PhotometricInterpretation"] == "MONOCHROME1":
         mirror = scale * (float(stored.min()) + float(stored.max())) + 2 * offset  # darkest + brightest pixel
         scale, offset = -scale, mirror - offset
         window = window and (mirror - window[1], mirror - window[0])
-    return DicomSlice(tags, stored, scale, offset, window)
+    return DicomSlice(tags, stored, scale, offset, window, window_tags)
 
 
 def _open(path: Path, content: bytes | None) -> tuple[pydicom.FileDataset, Values]:
@@ -248,11 +252,11 @@ def _floats(value: Any) -> tuple[float, ...]:
 
 
 def _window(values: Values) -> tuple[float, float] | None:
-    """Return low and high end of the first window, centre -+ half the width; None if absent or not positive."""
+    """Return centre and width of the first window; None if absent or not positive."""
     centers, widths = _floats(values["WindowCenter"]), _floats(values["WindowWidth"])
     if not centers or not widths or widths[0] <= 0:
         return None
-    return centers[0] - widths[0] / 2, centers[0] + widths[0] / 2
+    return centers[0], widths[0]
 
 
 def _decode(dataset: pydicom.FileDataset, values: Values, path: Path) -> NDArray[np.integer]:

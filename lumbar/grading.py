@@ -35,17 +35,21 @@ class GradingNet(SequenceNet):
         Reads `hidden_dim` and what `lumbar.blocks.BackboneNet` reads.
     parts : sequence of str
         Condition groups to grade, of ``nfn scs ss``.
+    built : sequence of str, optional
+        Condition groups that the network has LSTMs and heads for, if more than it grades.
     extra_features : int
         Further numbers that the network appends to each slice.
     """
 
-    def __init__(self, cfg: Any, parts: Sequence[str], extra_features: int = 0) -> None:
+    def __init__(
+        self, cfg: Any, parts: Sequence[str], built: Sequence[str] | None = None, extra_features: int = 0
+    ) -> None:
         super().__init__(cfg)
         for part in parts:
             choose("parts", part, READERS)
         self.parts = [part for part in READERS if part in parts]
         self.level_emb = nn.Embedding(len(LEVELS), EMBEDDING)
-        for reader in (reader for part in self.parts for reader in READERS[part]):
+        for reader in (reader for part in READERS if part in (built or parts) for reader in READERS[part]):
             inputs = self.features + EMBEDDING + extra_features
             self.add_module(f"rnn_{reader}", bidirectional_lstm(inputs, cfg.hidden_dim))
             self.add_module(f"head_{reader}", nn.Linear(2 * cfg.hidden_dim, len(GRADES)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Final
 
 import numpy as np
@@ -10,30 +9,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lumbar import tables
-from lumbar.anatomy import GRADE_WEIGHTS, MISSING, NFN, PARTS, SCS, SERIES_TYPES, SS
+from lumbar.anatomy import GRADE_WEIGHTS, LEVELS, NFN, PARTS, SERIES_TYPES, SS
 from lumbar.augment import Augmentation, Mode, input_size
 from lumbar.axial_crops import axial_sequences
-from lumbar.boxes import relative_position
 from lumbar.items import ItemDataset, Row, as_tensors, pad_rows
 from lumbar.labels import StudyGrades
 from lumbar.sagittal_crops import sagittal_sequences
 from lumbar.sequences import Sequences
 
 Ints = NDArray[np.int64]
-
-_log = logging.getLogger(__name__)
-
-CENTRAL: Final = (0.2, 0.8)
-"""A label is trusted in training if its human point lies in this middle part of its box, on both axes (published)."""
-
-MOST_OFF_CENTRE: Final = {NFN: 6, SCS: 3}
-"""A series with more points outside `CENTRAL` than these is not trained on (published)."""
+Pixels = NDArray[np.uint8]
 
 SIDED: Final = ("target", "nfn_label")
 """Entries of a row that hold a left and a right grade."""
-
-STRETCH: Final = (0.5, 0.9)
-"""Share of an axial sequence that is used in training, a random contiguous one (published)."""
 
 
 class LevelDataset(ItemDataset):
@@ -59,16 +47,32 @@ class LevelDataset(ItemDataset):
         self.target: dict[str, Ints] = {}
         grades = StudyGrades(df)
         for part in (part for part in PARTS if part in cfg.parts):
-            sequences = self._make_sequences(part, df[df["series_description"] == SERIES_TYPES[PARTS.index(part)]])
+            sequences = self.make_sequences(part, df)
             target = grades.pairs(part, sequences.study_id, sequences.level)
-            if self.training and part in MOST_OFF_CENTRE:
-                sequences, target = check_centring(sequences, target, self.read_human_points(), part)
+            if self.training:
+                sequences, target = self.trusted(part, sequences, target)
             self.sequences[part], self.target[part] = sequences, target
-        self._list_items()
+        self._list_items(df)
 
-    def _make_sequences(self, part: str, series: pd.DataFrame) -> Sequences:
+    def trusted(self, part: str, sequences: Sequences, target: Ints) -> tuple[Sequences, Ints]:
+        """Training: leave out sequences and labels that seem wrong; none here."""
+        return sequences, target
+
+    def further_items(self, df: pd.DataFrame) -> Ints:
+        """Training: keys (`level_key`) of items that have no sequence and yield no row; none here."""
+        return np.zeros(0, np.int64)
+
+    def choose_slices(self, part: str, rows: Ints, rng: np.random.Generator) -> tuple[Ints, bool]:
+        """Training: the slices of a sequence that are used, and whether left and right change places with them."""
+        return rows, False
+
+    def turn_images(self, part: str, images: Pixels, rng: np.random.Generator) -> tuple[Pixels, bool]:
+        """Training: turn the crops over, and say whether left and right change places with them; never here."""
+        return images, False
+
+    def make_sequences(self, part: str, df: pd.DataFrame) -> Sequences:
         """Cut the levels out of all series of one condition group."""
-        slices = self.load_slices(series)
+        slices = self.load_slices(df[df["series_description"] == SERIES_TYPES[PARTS.index(part)]])
         if part == SS:
             mapping = self.read_table(tables.AXIAL_LEVELS, self.cfg.axial_lvl_table)
             return axial_sequences(mapping, self.read_table(tables.AXIAL_XY, self.cfg.axial_xy_table), slices)
@@ -76,20 +80,22 @@ class LevelDataset(ItemDataset):
         threshold = cfg.filter_logits_mask_thresh_sag_t1 if part == NFN else cfg.filter_logits_mask_thresh_sag_t2
         return sagittal_sequences(self.read_table(tables.SAGITTAL_XY, cfg.sag_xy_table), slices, threshold)
 
-    def _list_items(self) -> None:
+    def _list_items(self, df: pd.DataFrame) -> None:
         """Group the sequences by study and level: item i is ``order[first[i]:first[i + 1]]``."""
-        parts = list(self.sequences)
-        lengths = [len(self.sequences[part]) for part in parts]
-        self._part = np.repeat(np.arange(len(parts)), lengths)
-        self._number = np.concatenate([np.zeros(0, np.int64), *(np.arange(length) for length in lengths)])
-        study, level = (
-            np.concatenate([np.zeros(0, np.int64), *(getattr(self.sequences[part], name) for part in parts)])
-            for name in ("study_id", "level")
-        )
-        self._order = np.lexsort((self._number, self._part, level, study))
-        key = np.stack([study, level])[:, self._order]
-        new = np.append(True, (np.diff(key) != 0).any(axis=0))[: len(self._order)]
-        self._first = np.append(np.flatnonzero(new), len(self._order))
+        nothing = [np.zeros(0, np.int64)]
+        keys = np.concatenate([*nothing, *(level_key(each.study_id, each.level) for each in self.sequences.values())])
+        lengths = [len(sequences) for sequences in self.sequences.values()]
+        self._part = np.repeat(np.arange(len(lengths)), lengths)
+        self._number = np.concatenate([*nothing, *(np.arange(length) for length in lengths)])
+        self._order = np.lexsort((self._number, self._part, keys))
+        further = self.further_items(df) if self.training and len(keys) else nothing[0]
+        items = np.union1d(keys, further)
+        self._first = np.append(np.searchsorted(keys[self._order], items), len(keys))
+
+    @property
+    def empty_items(self) -> NDArray[np.bool_]:
+        """Which items yield no row, shape (items)."""
+        return np.diff(self._first) == 0
 
     def __len__(self) -> int:
         return len(self._first) - 1
@@ -109,15 +115,12 @@ class LevelDataset(ItemDataset):
     def read_row(self, part: str, number: int, rng: np.random.Generator) -> Row:
         """Read one sequence with its label and identifiers."""
         sequences, target = self.sequences[part], self.target[part][number]
-        rows = sequences.slice_rows(number)
-        if self.training and part == SS:
-            rows = random_stretch(rows, rng)
+        rows, reversed_, mirrored = sequences.slice_rows(number), False, False
+        if self.training:
+            rows, reversed_ = self.choose_slices(part, rows, rng)
         images = sequences.read(self.store, number, rows, self.size, turned=part == SS)
-        swapped = False
-        if self.training and part == NFN and rng.random() < 0.5:
-            images, rows, swapped = images[::-1], rows[::-1], True
-        if self.training and part == SS and self.cfg.mirror and rng.random() < 0.5:
-            images, swapped = images[:, ::-1], True  # a turned crop has the patient's left above
+        if self.training:
+            images, mirrored = self.turn_images(part, images, rng)
         if self.aug is not None:
             images, _ = self.aug(np.ascontiguousarray(images), rng)
         row = {
@@ -130,7 +133,7 @@ class LevelDataset(ItemDataset):
             "instance_numbers": sequences.slices.instance[rows],
             **self.extra(part, number, rows),
         }
-        if swapped:
+        if reversed_ != mirrored:
             row |= {name: row[name][::-1] for name in SIDED if name in row}
         return as_tensors(row)
 
@@ -143,8 +146,10 @@ class LevelDataset(ItemDataset):
         """Weight of each item for weighted sampling, shape (items): the competition's weight of its worst grade."""
         weights = np.append(GRADE_WEIGHTS, 1.0)  # a missing grade, -1 below, counts as the mildest
         worst = np.concatenate([np.zeros(0, np.int64), *(target.max(axis=1) for target in self.target.values())])
-        per_sequence = weights[np.maximum(worst, -1)][self._order]
-        return np.maximum.reduceat(per_sequence, self._first[:-1]) if len(self) else np.zeros(0)
+        result = np.full(len(self), min(GRADE_WEIGHTS))
+        items = np.repeat(np.arange(len(self)), np.diff(self._first))
+        np.maximum.at(result, items, weights[np.maximum(worst, -1)][self._order])
+        return result
 
 
 def collate_levels(items: list[list[Row]]) -> Row:
@@ -152,53 +157,6 @@ def collate_levels(items: list[list[Row]]) -> Row:
     return pad_rows([row for item in items for row in item], ("input", "instance_numbers", "slicelocation"))
 
 
-def random_stretch(rows: Ints, rng: np.random.Generator) -> Ints:
-    """Draw a contiguous stretch of a sequence, `STRETCH` of its length and at least one slice."""
-    length = max(1, round(len(rows) * rng.uniform(*STRETCH)))
-    start = rng.integers(len(rows) - length + 1)
-    return rows[start : start + length]
-
-
-def check_centring(sequences: Sequences, target: Ints, points: pd.DataFrame, part: str) -> tuple[Sequences, Ints]:
-    """Leave out labels whose human point is not in the middle of its box, and series with many of them.
-
-    Such points say that the level was miscounted, by the localiser or by the human.
-
-    Parameters
-    ----------
-    sequences : Sequences
-        Of one condition group.
-    target : ndarray, shape (N, 2)
-        Their labels.
-    points : DataFrame
-        As `lumbar.labels.human_points` gives them.
-    part : str
-        ``nfn`` or ``scs``.
-
-    Returns
-    -------
-    sequences : Sequences
-        Without the series left out.
-    target : ndarray
-        Their labels, -100 for those left out; counts are logged.
-    """
-    points = points[points["part"] == part]
-    of_level = {
-        key: n for n, key in enumerate(zip(sequences.series_id.tolist(), sequences.level.tolist(), strict=True))
-    }
-    number = np.array([of_level.get(key, -1) for key in zip(points["series_id"], points["level"], strict=True)], int)
-    slices = sequences.slices
-    row = slices.find(points["series_id"], points["instance_number"])
-    known = (number >= 0) & (row >= 0)
-    points, number, row = points[known], number[known], row[known]
-    xy = points[["x", "y"]].to_numpy(np.float64) * (sequences.size[number] / slices.size[row])
-    place = relative_position(xy, sequences.pixel_boxes()[number])
-    off = np.any((place < CENTRAL[0]) | (place > CENTRAL[1]), axis=1, keepdims=False)
-    target = target.copy()
-    target[number[off], points["side"].to_numpy(np.int64)[off]] = MISSING
-    series, count = np.unique(sequences.series_id[number[off]], return_counts=True)
-    left_out = series[count > MOST_OFF_CENTRE[part]]
-    keep = ~np.isin(sequences.series_id, left_out)
-    _log.info("%s: %d of %d human points are off centre, their labels left out", part, off.sum(), len(off))
-    _log.info("%s: %d series have too many of them and are left out", part, len(left_out))
-    return sequences.take(keep), target[keep]
+def level_key(study_id: Ints, level: Ints) -> Ints:
+    """One number for a study and a level, ascending with both."""
+    return study_id * len(LEVELS) + level

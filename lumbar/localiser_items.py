@@ -59,7 +59,10 @@ class PointDataset(ItemDataset):
         raise NotImplementedError
 
     def placeholder(self, width: int, height: int) -> tuple[float, float]:
-        """Where a point that is not annotated is said to be, pixels; its `target_mask` is 0."""
+        """Where a point that is not annotated is said to be, pixels; its `target_mask` is 0.
+
+        It is augmented with the others, and like them repeats a draw that hides it (published).
+        """
         return width / 2, height / 2
 
     def __len__(self) -> int:
@@ -67,14 +70,14 @@ class PointDataset(ItemDataset):
 
     def __getitem__(self, index: int) -> Row:
         """Read an item: the slice, its points normalised to 0..1, and which of them are annotated."""
-        row, points = self.rows[index], self.points[index]
+        row = self.rows[index]
         images = self._read(int(row))
-        annotated = ~np.isnan(points).any(axis=1)
         height, width = images.shape[1:]
+        annotated = ~np.isnan(self.points[index]).any(axis=1)
+        points = np.where(annotated[:, None], self.points[index], self.placeholder(width, height))
         if self.aug is not None:
             images, points = self.aug(images, self.rng(index), points)
-        unknown = np.array(self.placeholder(width, height)) / (width, height)
-        target = np.where(annotated[:, None], points / images.shape[:0:-1], unknown)
+        target = points / images.shape[:0:-1]
         return as_tensors(
             {
                 "input": images if self.neighbours else images[0],
@@ -95,5 +98,5 @@ class PointDataset(ItemDataset):
         for channel, other in enumerate(range(row - self.neighbours, row + self.neighbours + 1)):
             if 0 <= other < len(slices) and slices.series_id[other] == series_id:
                 image = volume.crop(int(slices.instance[other]))
-                images[channel] = resize(image[None], centre.shape, cv2.INTER_LINEAR)[0]
+                images[channel] = resize(image[None], centre.shape, cv2.INTER_CUBIC)[0]
         return images

@@ -19,7 +19,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from lumbar import tables
-from lumbar.cache import CachedSeries, Source, cache_dir, is_identifier
+from lumbar.cache import CachedSeries, Source, cache_dir, is_identifier, published
 from lumbar.cli import UserError, parser, require_dir
 from lumbar.dicom import DicomError, read_slice, read_tags
 from lumbar.files import TEMPORARY, locked
@@ -277,11 +277,17 @@ def main(description: str | None, argv: Sequence[str] | None, versions: Sequence
         "--images", nargs="+", choices=list(IMAGES), metavar="NAME",
         help=f"image folders to prepare, of {', '.join(IMAGES)} (default: those that are there)",
     )  # fmt: skip
+    arguments.add_argument(
+        "--as-published", action="store_true",
+        help="make the pictures that the published networks were trained on, in folders of their own "
+        "(<images>_v01published; for published weights alone, see docs/kaggle.md)",
+    )  # fmt: skip
     arguments.add_argument("--force", action="store_true", help="convert also what has not changed")
     options = arguments.parse_args(argv)
     hint = "Get it with scripts/download_data.sh, or make a synthetic one with scripts/make_phantom.py"
     require_dir(options.data, "the data folder", hint)
     names = options.images or [name for name in IMAGES if (options.data / name).is_dir()] or list(IMAGES)[:1]
+    versions = [published(version) for version in versions] if options.as_published else versions
     failed = False
     for name in dict.fromkeys(names):
         images = require_dir(options.data / name, "<study>/<series>/<instance>.dcm", hint)

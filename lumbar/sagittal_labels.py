@@ -34,7 +34,7 @@ UPPER_SHARE: Final = 0.7
 """Weight of the upper vertebra's posterior-bottom corner; the lower one's posterior-top corner has the rest."""
 
 SHIFTS: Final = (0, 1, -1)
-"""Levels by which a whole series is moved down (+) or up (-) in the search for the right count."""
+"""Levels by which a whole series is moved up (+) or down (-) in the search for the right count (signs as published)."""
 
 MIN_MARGIN: Final = 0.03
 """By how much the best shift must beat the second best (mean distance to the human points, share of the image)."""
@@ -186,7 +186,7 @@ def shift_distances(points: pd.DataFrame, reference: pd.DataFrame) -> dict[int, 
     """
     result = {}
     for shift in SHIFTS:
-        moved = points.assign(position=points["position"] + shift)
+        moved = points.assign(position=points["position"] - shift)
         both = moved.merge(reference, on=["instance_number", "position"], suffixes=("", "_reference"))
         across = (both["x"] - both["x_reference"]) / both["img_w"]
         down = (both["y"] - both["y_reference"]) / both["img_h"]
@@ -195,7 +195,7 @@ def shift_distances(points: pd.DataFrame, reference: pd.DataFrame) -> dict[int, 
 
 
 def choose_shift(distances: Mapping[int, float]) -> Shift:
-    """Take the shift that is clearly nearest to the human points, if there is one (SPEC section 3)."""
+    """Take the shift that is clearly nearest to the human points, if there is one."""
     (best, nearest), (_, second) = sorted(distances.items(), key=lambda item: item[1])[:2]
     if nearest == float("inf"):
         return Shift(None, "no human point on a slice and level with outlines")
@@ -208,7 +208,7 @@ def choose_shift(distances: Mapping[int, float]) -> Shift:
 
 def shifted_labels(points: pd.DataFrame, shift: int, slices: pd.DataFrame) -> pd.DataFrame:
     """Make the label rows of one series from its level points: those of L1/L2 to L5/S1 after the shift."""
-    position = points["position"] + shift
+    position = points["position"] - shift
     kept = points[position.between(0, len(LEVELS) - 1)].assign(shift=shift)
     kept = kept.assign(level=[LEVELS[each] for each in position[kept.index]])
     return _with_slice(kept, slices)

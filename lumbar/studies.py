@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lumbar.anatomy import CONDITIONS, GRADES, LEVELS, MISSING, PARTS, TARGETS
 from lumbar.labels import PART_CONDITIONS, StudyGrades
+from lumbar.scoring import PART_COLUMNS
 
 
 class StudyPredictions(NamedTuple):
@@ -83,8 +84,14 @@ def fill_levels(studies: StudyPredictions) -> StudyPredictions:
 
 
 def with_full_labels(studies: StudyPredictions, val_df: pd.DataFrame) -> StudyPredictions:
-    """Replace the targets by the studies' labels in the fold file: -100 where it has none, or no label columns."""
+    """Replace the targets by the studies' labels in the fold file: -100 where it has none, or no label columns.
+
+    A condition group of which no study has a prediction is not graded by the network: its targets are missing too.
+    """
     known = StudyGrades(val_df)
     target = np.full_like(studies.target, MISSING)
     target[np.searchsorted(studies.study_id, known.study_id)] = known.grades
+    for columns in PART_COLUMNS.values():
+        if not studies.predicted[:, columns].any():
+            target[:, columns] = MISSING
     return studies._replace(target=target)

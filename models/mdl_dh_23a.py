@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from lumbar.anatomy import PARTS
 from lumbar.grading import ConditionGradingNet
 
 
 class Net(ConditionGradingNet):
-    """Grade each row for the condition group that its series type shows, as far as `cfg.parts` names it."""
+    """Grade each row for the condition group that its series type shows, as far as `cfg.parts` names it.
+
+    The network has LSTMs and heads for all groups whatever `cfg.parts` names, as published checkpoints do.
+    """
 
     def __init__(self, cfg: Any) -> None:
-        super().__init__(cfg, cfg.parts)
+        super().__init__(cfg, cfg.parts, built=PARTS)

@@ -12,14 +12,13 @@ from lumbar.blocks import BackboneNet, Batch, choose, localiser_output
 from lumbar.losses import weighted_mean
 
 MASK_OBJECTIVES: Final[dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
-    "bce": F.binary_cross_entropy_with_logits,
-    "batch_softmax": lambda logits, target: -(target * F.log_softmax(logits, 0)).sum(),
     "l1": F.l1_loss,
+    "bce": F.binary_cross_entropy_with_logits,
 }
-"""`cfg.mask_objective`: logits (B) against the share of annotated coordinates (B).
+"""`cfg.mask_objective`: raw output (B) against the share of annotated coordinates (B).
 
-'bce': logits of a probability. 'batch_softmax': the slices of a batch compete, so the logits have no fixed zero.
-'l1': the raw output is the share itself.
+'l1': the raw output is the share itself (published). 'bce': it is the logit of a probability, which small networks
+learn sooner.
 """
 
 

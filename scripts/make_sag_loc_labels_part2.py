@@ -157,7 +157,7 @@ def _summary(labels: pd.DataFrame, results: Mapping[int, Result]) -> str:
     return (
         f"{len(per_series)} of {len(results)} sagittal series kept ({len(per_series) / len(results):.1%}); "
         f"{_dropped(results)}\n"
-        f"moved down by a level: {shifts.get(1, 0)}, up: {shifts.get(-1, 0)}, not moved: {shifts.get(0, 0)}; "
+        f"moved down by a level: {shifts.get(-1, 0)}, up: {shifts.get(1, 0)}, not moved: {shifts.get(0, 0)}; "
         f"slices per series: {per_series.mean():.1f} on average ({per_series.min()} to {per_series.max()})"
     )
 

@@ -57,10 +57,8 @@ def test_the_container_brings_its_own_torch() -> None:
     assert not {"torch", "torchvision"} & set(names)
 
 
-def test_modules_and_functions_stay_short() -> None:
+def test_functions_stay_short() -> None:
     for name in (name for name in TRACKED if name.endswith(".py") and not name.startswith("tests/")):
-        source = (ROOT / name).read_text()
-        assert source.count("\n") <= 300, f"{name} has over 300 lines"
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(ast.parse((ROOT / name).read_text())):
             if isinstance(node, ast.FunctionDef):
                 assert node.end_lineno - node.lineno < 60, f"{name}: {node.name}() has over 60 lines"  # type: ignore[operator]

@@ -36,7 +36,8 @@ def training_batches(cfg: Any, dataset: Any, epoch: int, world: int) -> Batches:
     cfg : config
         Reads `seed batch_size drop_last data_sample weighted_sampling debug`.
     dataset : Dataset
-        For its length, and for `sample_weights` (N,) with weighted sampling.
+        For its length; for `sample_weights` (N,) with weighted sampling; for `empty_items` (N,), where it has any:
+        items that yield no row. A batch of nothing else gets another item in place of its first.
     epoch : int
         From 0.
     world : int
@@ -66,6 +67,10 @@ def training_batches(cfg: Any, dataset: Any, epoch: int, world: int) -> Batches:
     if cfg.drop_last and batches and len(batches[-1]) < cfg.batch_size:
         batches.pop()
     batches = batches[: len(batches) // world * world]
+    empty = getattr(dataset, "empty_items", np.zeros(count, bool))
+    for batch in batches:
+        if empty[batch].all():
+            batch[0] = int(rng.choice(np.flatnonzero(~empty)))
     if not batches:
         raise UserError(
             f"config key 'batch_size': {len(order)} training items are too few for a batch of {cfg.batch_size} on each "

@@ -23,7 +23,7 @@ def make_optimizer(cfg: Any, model: nn.Module, device: torch.device) -> torch.op
 
 
 def learning_rate(cfg: Any, step: int, total: int) -> float:
-    """Learning rate of a step: rising linearly over the share `cfg.warmup` of all steps, then a cosine to 0.
+    """Learning rate of a step: rising linearly from 0 over the share `cfg.warmup` of all steps, then a cosine to 0.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def learning_rate(cfg: Any, step: int, total: int) -> float:
     step, total : int
         Optimiser step, from 0, and their number in the whole run.
     """
-    rising = round(cfg.warmup * total)
+    rising = int(cfg.warmup * total)
     if step < rising:
-        return cfg.lr * (step + 1) / rising
+        return cfg.lr * step / rising
     return cfg.lr * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
 
 

@@ -30,7 +30,7 @@ FREE: Final = {
     "resume_training", "pretrained", "num_workers", "data_dir", "weights_dir", "neptune_project", "neptune_mode",
 }  # fmt: skip
 """Keys that may change when a run is resumed without changing its result."""
-LIBRARIES: Final = ("torch", "timm", "numpy", "pandas", "opencv-python-headless", "albumentations")
+LIBRARIES: Final = ("torch", "timm", "numpy", "pandas", "opencv-python-headless")
 
 _log = logging.getLogger(__name__)
 

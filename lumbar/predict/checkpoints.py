@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from lumbar.aggregation import RAW_LOGITS
+from lumbar.cache import published
 from lumbar.cli import UserError
 from lumbar.config import load_config
 from lumbar.engine import checkpoint, records
@@ -39,8 +39,8 @@ TRAINING_KEYS: Final = frozenset(
         "axial_xy_table", "sag_xy_table", "sag_slice_table", "axial_lvl_table", "pretrained", "pretrained_weights",
         "strict", "pop_weights", "resume_training", "epochs", "lr", "weight_decay", "warmup", "batch_size",
         "batch_size_val", "grad_accumulation", "clip_grad", "drop_last", "weighted_sampling", "data_sample",
-        "nonfinite_limit", "eval_steps", "save_weights_only", "neptune_project", "neptune_mode", "num_workers",
-        "compile", "channels_last", "sync_batchnorm", "mirror",
+        "unmapped_items", "nonfinite_limit", "eval_steps", "save_weights_only", "neptune_project", "neptune_mode",
+        "num_workers", "compile", "channels_last", "sync_batchnorm", "mirror",
     }
 )  # fmt: skip
 """Keys that say how and where a network was trained, not what it is and what it looks at. In all others the networks
@@ -122,9 +122,12 @@ def _search_tree(weights: Path, problems: list[str]) -> Iterable[Trained]:
 
 
 def _read_snapshot(name: str, path: Path, snapshot: Path) -> Any:
-    """Read the config that a checkpoint was trained with; without a snapshot it counts as a published one."""
+    """Read the config that a checkpoint was trained with.
+
+    Without a snapshot it counts as a published one, which was trained on published pictures.
+    """
     if not snapshot.is_file():
-        return restore_config(name, {"mask_objective": RAW_LOGITS})
+        return restore_config(name, {"cache": published(load_config(name).cache)})
     try:
         values = dict(json.loads(snapshot.read_text())["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:

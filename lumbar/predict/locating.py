@@ -48,8 +48,6 @@ class Located:
         image widths and heights.
     canal : dict of int to CanalSlice
         By sagittal series.
-    bounded : bool
-        Whether `logits_mask` in `sagittal` lies between 0 and 1, from unseen to seen.
     """
 
     sagittal: pd.DataFrame
@@ -58,7 +56,6 @@ class Located:
     levels: pd.DataFrame
     spread: dict[tuple[int, int], NDArray[np.float32]]
     canal: dict[int, CanalSlice]
-    bounded: bool
 
 
 def locate(cached: Cached, data: Path, localisers: Mapping[str, Ensemble], clock: Clock) -> Located:
@@ -76,7 +73,7 @@ def locate(cached: Cached, data: Path, localisers: Mapping[str, Ensemble], clock
         Takes the time of each step.
     """
     meta, series = cached.meta, cached.series
-    objective = localisers[SAGITTAL].cfg.mask_objective if SAGITTAL in localisers else aggregation.RAW_LOGITS
+    objective = localisers[SAGITTAL].cfg.mask_objective if SAGITTAL in localisers else aggregation.PUBLISHED
 
     def predict(name: str) -> dict[str, Tensor]:
         return localisers[name].predict(series, data) if name in localisers else {}
@@ -93,11 +90,10 @@ def locate(cached: Cached, data: Path, localisers: Mapping[str, Ensemble], clock
     with clock("sagittal z"):
         slices = _tabulate(predict(SLICES), data, tables.SAGITTAL_SLICES, aggregation.slice_scores)
     with clock("mapping"):
-        counted = localisers[SLICES].cfg.count_objective if SLICES in localisers else aggregation.PUBLISHED_COUNTS
+        counted = localisers[SLICES].cfg.count_objective if SLICES in localisers else aggregation.PUBLISHED
         levels = map_levels(slices, sagittal, meta, series, counted)
         tables.write_table(levels, data, tables.AXIAL_LEVELS)
-    probabilities = objective == aggregation.PROBABILITIES
-    return Located(sagittal, axial, slices, levels, spread, canal_slices(sagittal, slices), probabilities)
+    return Located(sagittal, axial, slices, levels, spread, canal_slices(sagittal, slices))
 
 
 def _tabulate(

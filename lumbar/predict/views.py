@@ -62,7 +62,7 @@ class Viewer:
             instance_number=shown.instance,
             kind=kind,
             spacing=self._spacing(series_id, shown.instance),
-            confidence=min(max(shown.mask, 0.0), 1.0) if self.located.bounded else float("nan"),
+            confidence=min(max(shown.mask, 0.0), 1.0),
             points=shown.points,
             image=self.store.series(study_id, series_id).crop(shown.instance).copy(),
         )

@@ -11,12 +11,15 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lumbar.cache import VERSIONS, cache_dir
+from lumbar.cache import cache_dir
 
 Pixels = NDArray[np.uint8]
 
 LONGER_SIDE: Final = 320
 """Of a thumbnail, pixels."""
+
+CACHES: Final = ("v04", "v01", "v04published", "v01published")
+"""Where a slice's picture is looked for: its own quantiles (v04) show more of it than a window set by hand."""
 
 MAX_STRETCH: Final = 4.0
 """Ratio of row to column spacing from which it is taken for a wrong tag, and pixels for square."""
@@ -141,8 +144,7 @@ def read_cached_slice(data: Path, study_id: int, series_id: int, instance_number
         The slice.
     """
     place = f"{study_id}/{series_id}/{instance_number}.png"
-    # The slice's own quantiles (v04) show more of it than a window set by hand.
-    files = [cache_dir(data / "train_images", version) / place for version in sorted(VERSIONS, reverse=True)]
+    files = [cache_dir(data / "train_images", version) / place for version in CACHES]
     pictures = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in files if path.is_file())
     return next((np.asarray(each, np.uint8) for each in pictures if each is not None), None)
 

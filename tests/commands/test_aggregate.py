@@ -69,12 +69,12 @@ def test_one_localiser_alone(only, made, other, folder, run_here):
 
 
 def test_the_mask_objective_of_the_snapshots(folder, run_here):
-    assert "logits_mask: passed on (batch_softmax)" in run_here(XY).stdout
+    assert "logits_mask: passed on (l1)" in run_here(XY).stdout
     for fold in (folder / "weights" / "cfg_dh_14p2_locsag_test").iterdir():
         (fold / "config_seed1.json").write_text(json.dumps({"config": {"mask_objective": "bce"}}))
     assert "logits_mask: probabilities (bce)" in run_here(XY).stdout
     assert read_table(folder / "datamount", SAGITTAL_XY)["logits_mask"].between(0, 1).all()
-    assert "logits_mask: passed on" in run_here(XY, "--mask-objective", "batch_softmax").stdout
+    assert "logits_mask: passed on" in run_here(XY, "--mask-objective", "l1").stdout
 
 
 def test_missing_folds(folder, run_here):

@@ -1,5 +1,6 @@
 """What the published code does not show: augmentation, missing tables, determinism, decisions."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from data import ds_dh_12s3, ds_dh_23a
+from data.ds_dh_12s3 import check_centring
 from lumbar.anatomy import LEVELS, TARGETS
 from lumbar.cli import UserError
 from lumbar.tables import AXIAL_LEVELS, SAGITTAL_LABELS, SAGITTAL_XY, read_table, write_table
@@ -39,7 +41,7 @@ def test_training_items_depend_on_seed_epoch_and_index_alone(config, make_datase
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_batches_do_not_depend_on_the_number_of_workers(workers, make_dataset):
-    dataset = make_dataset("cfg_dh_29a2", "train")
+    dataset = make_dataset("cfg_dh_29a2", "train", unmapped_items=False)
     dataset.epoch = 3
     alone, shared = (
         list(DataLoader(dataset, batch_size=4, collate_fn=ds_dh_23a.tr_collate_fn, num_workers=count))
@@ -158,7 +160,8 @@ def test_reversal_swaps_left_and_right(make_dataset):
 
 
 def test_mirroring_turns_axial_sequences_over_with_their_left_and_right_grades(make_dataset):
-    plain, mirrored = (make_dataset("cfg_dh_29g", "train", mirror=mirror) for mirror in (False, True))
+    keys = {"unmapped_items": False}
+    plain, mirrored = (make_dataset("cfg_dh_29g", "train", mirror=mirror, **keys) for mirror in (False, True))
     for dataset in (plain, mirrored):
         dataset.aug = None
         dataset.target["ss"][:] = [0, 2]
@@ -190,10 +193,11 @@ def test_training_draws_one_series_per_condition_and_validation_reads_all(make_d
 
 
 def test_training_takes_a_contiguous_stretch_of_axial_sequences(make_dataset):
-    training, validation = (make_dataset("cfg_dh_29a2", mode, parts=("ss",)) for mode in ("train", "val"))
+    keys = {"parts": ("ss",), "unmapped_items": False}
+    training, validation = (make_dataset("cfg_dh_29a2", mode, **keys) for mode in ("train", "val"))
     for index in range(len(training)):
         whole, part = (dataset[index][0]["instance_numbers"].tolist() for dataset in (validation, training))
-        assert round(0.5 * len(whole)) <= len(part) <= round(0.9 * len(whole))
+        assert math.ceil(0.5 * len(whole)) <= len(part) <= math.ceil(0.9 * len(whole))
         assert part == whole[whole.index(part[0]) :][: len(part)]
 
 
@@ -211,6 +215,20 @@ def test_points_off_the_middle_of_their_box_take_their_label_with_them(make_data
     assert target[number].tolist() == [-100, 0]
     kept = np.arange(len(target)) != number
     assert (target[kept] == before[kept]).all()
+
+
+@pytest.mark.parametrize(("x", "trusted"), [(150, True), (165, False)])
+def test_a_box_counts_with_what_it_has_beyond_the_right_edge(x, trusted, make_dataset, mini):
+    """The slice is 120 px wide and the box reaches from 60 to 180: its middle part ends at 156, not at 108."""
+    dataset = make_dataset("cfg_dh_12y8", "train")
+    sequences = dataset.sequences["nfn"]
+    (number,) = np.flatnonzero((sequences.series_id == 910000000) & (sequences.level == 2))
+    sequences.box[number] = [60, 60, 180, 180]
+    points = dataset.read_human_points()
+    own = (points["series_id"] == 910000000) & (points["level"] == 2) & (points["side"] == 0)
+    points.loc[own, ["x", "y"]] = [x, 120]
+    _, target = check_centring(sequences, dataset.target["nfn"], points[own], "nfn")
+    assert (target[number, 0] == 0) == trusted
 
 
 @pytest.mark.parametrize(("part", "series", "off", "left_out"), [

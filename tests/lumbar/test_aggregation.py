@@ -35,6 +35,16 @@ def test_the_newest_seed_unless_told(tmp_path, caplog):
     assert find_outputs(tmp_path, AXIAL, [0], 30, False) == [FoldOutput(old)]
 
 
+def test_all_seeds_where_that_is_wanted(tmp_path, caplog):
+    caplog.set_level("INFO")
+    both = [save(tmp_path / AXIAL / "fold0", seed, value=value) for seed, value in ((30, 0.25), (4, 0.75))]
+    found = find_outputs(tmp_path, AXIAL, [0], None, False, all_seeds=True)
+    assert sorted(map(str, found)) == sorted(map(str, both))
+    assert axial_points(found)["x_left"].tolist() == [0.5, 0.5]
+    assert str(both[0].path) in caplog.text and str(both[1].path) in caplog.text
+    assert find_outputs(tmp_path, AXIAL, [0], 30, False, all_seeds=True) == both[:1]
+
+
 def test_missing_folds_are_named(tmp_path):
     save(tmp_path / AXIAL / "fold1")
     with pytest.raises(UserError, match=r"cfg_dh_05b5_loc_test2: no output of fold 0, 2; .*--allow-missing"):
@@ -81,15 +91,13 @@ def test_a_damaged_file(tmp_path):
 
 
 def test_mask_objective(tmp_path):
-    bce, published, unknown = (
-        save(tmp_path / str(n), objective=o) for n, o in enumerate(("bce", "batch_softmax", None))
-    )
-    key, usual = "mask_objective", "batch_softmax"
-    assert common_value([bce, bce], key, None, usual) == "bce"
-    assert common_value([unknown, published], key, None, usual) == "batch_softmax"
-    assert common_value([bce, published], key, "bce", usual) == "bce"
+    bce, published, unknown = (save(tmp_path / str(n), objective=o) for n, o in enumerate(("bce", "l1", None)))
+    key = "mask_objective"
+    assert common_value([bce, bce], key, None) == "bce"
+    assert common_value([unknown, published], key, None) == "l1"
+    assert common_value([bce, published], key, "bce") == "bce"
     with pytest.raises(UserError, match=r"the folds differ in mask_objective.*--mask-objective"):
-        common_value([bce, unknown], key, None, usual)
+        common_value([bce, unknown], key, None)
 
 
 @pytest.fixture
@@ -105,7 +113,7 @@ def sagittal_output(folder, **changes):
 
 def test_level_points_in_pixels(tmp_path, meta):
     logits = torch.arange(20).reshape(2, 10) / 20
-    rows = sagittal_points([sagittal_output(tmp_path, logits=logits)], meta, "batch_softmax")
+    rows = sagittal_points([sagittal_output(tmp_path, logits=logits)], meta, "l1")
     assert len(rows) == 10
     first, last = rows.iloc[0].to_dict(), rows.iloc[-1].to_dict()
     assert first == {"instance_number": 21, "series_id": 910000000, "study_id": 70010000, "level": "l1_l2",

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from lumbar.anatomy import LEVELS
-from lumbar.axial_crops import axial_sequences
+from lumbar.axial_crops import axial_sequences, level_gaps
 from lumbar.slices import SliceIndex
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -91,7 +91,27 @@ def test_the_closest_sagittal_source_counts():
     mapping = pd.concat([mapping_of({2: 4, 3: 9}, source=7, distance=1.0),
                          mapping_of({2: 6, 3: 11}, source=8, distance=0.2)])  # fmt: skip
     sequences = axial_sequences(mapping, points_of(slices), slices)
-    assert instances(sequences, 0) == [9, 8, 7, 6, 5, 4, 3]
+    # The gap is that from the last source's slice of a level, 6, to the first one's of the next, 9: half range 2.1.
+    assert instances(sequences, 0) == [8, 7, 6, 5, 4]
+
+
+@pytest.mark.parametrize(("nearest", "gap"), [
+    ({0: 10, 1: 20, 2: 31}, 10.5), ({0: 40, 1: 30, 2: 19}, 10.5),
+    ({0: 10, 1: 20, 2: 12, 3: 21}, 9),  # 10, -8, 9: a level out of order counts with its sign
+    ({0: 10, 1: 20, 3: 50}, 10), ({0: 10, 2: 20}, np.nan),
+])  # fmt: skip
+def test_the_gap_is_the_size_of_the_median_signed_one(nearest, gap):
+    np.testing.assert_array_equal(level_gaps(mapping_of(nearest), slices_of(range(1, 60))), [gap])
+
+
+def test_half_a_side_is_rounded_down():
+    slices = slices_of(range(1, 20))
+    points = points_of(slices, x_left=0.6025, x_right=0.4)  # 81 px apart: side 162, half 81
+    sequences = axial_sequences(mapping_of({2: 4, 3: 9}), points, slices)
+    assert (sequences.box[0, 2:] - sequences.box[0, :2]).tolist() == [162, 162]
+    points = points_of(slices, x_left=0.60125, x_right=0.4)  # 80.5 px apart: side 161, half 80
+    sequences = axial_sequences(mapping_of({2: 4, 3: 9}), points, slices)
+    assert (sequences.box[0, 2:] - sequences.box[0, :2]).tolist() == pytest.approx([160, 160])
 
 
 def test_a_level_without_predicted_points_is_left_out():

@@ -88,6 +88,25 @@ def test_a_stack_without_geometry_is_not_mapped():
     assert map_levels(scores_of((1, 1)), POINTS, meta, SERIES).empty
 
 
+def test_t2_series_count_only_where_a_study_has_no_t1_source():
+    """Series 11 is a T2 series of study 1; study 3 has a T2 series, 12, and an axial one, 40."""
+    meta = pd.concat([META, pd.DataFrame(
+        [meta_row(11, 1, (4.0, -100.0, 80.0), SAGITTAL), meta_row(12, 1, (4.0, -100.0, 80.0), SAGITTAL, study=3),
+         meta_row(40, 1, (-100.0, -100.0, 60.0), AXIAL, study=3)])])  # fmt: skip
+    series = pd.concat([SERIES, pd.DataFrame(
+        {"study_id": [1, 3, 3], "series_id": [11, 12, 40],
+         "series_description": ["Sagittal T2/STIR", "Sagittal T2/STIR", "Axial T2"]})])  # fmt: skip
+    first = POINTS[POINTS["instance_number"] == 1]
+    points = pd.concat([POINTS, first.assign(series_id=11), first.assign(series_id=12, study_id=3)])
+    rows = [(10, 1, 1.0, 0.0, 0.0), (11, 1, 1.0, 0.0, 0.0), (12, 1, 1.0, 0.0, 0.0)]
+    scores = pd.DataFrame(rows, columns=["series_id", "instance_number", "left_nfn", "right_nfn", "scs"])
+    mapping = map_levels(scores, points, meta, series)
+    assert mapping.groupby("series_id")["source_series_id"].unique().map(list).to_dict() == {20: [10], 40: [12]}
+    # A T1 series without a foraminal slice is no source: then the T2 series is one.
+    mapping = map_levels(scores[1:], points, meta, series)
+    assert mapping.groupby("series_id")["source_series_id"].unique().map(list).to_dict() == {20: [11], 40: [12]}
+
+
 def test_to_patient_agrees_with_the_slice_plane():
     rng = np.random.default_rng(0)
     axes = np.linalg.qr(rng.normal(size=(3, 3)))[0]

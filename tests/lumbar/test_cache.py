@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from lumbar.cache import (
     QUANTILES,
     SOURCES,
+    VERSIONS,
     CachedSeries,
     Source,
     cache_dir,
     encode_png,
     is_identifier,
+    published_8bit,
+    published_window,
     quantile_range,
     read_sources,
     to_8bit,
@@ -39,6 +42,38 @@ def test_an_exactly_known_mapping() -> None:
     picture = to_8bit(image, *window_range(image))
     assert picture.dtype == np.uint8
     assert picture.tolist() == [[0, 0, 13, 128], [255, 255, 64, 126]]  # 12.75, 127.5, 63.75, 126.2
+
+
+def published_by_hand(stored: NDArray[Any], low: float, high: float) -> NDArray[Any]:
+    """The published formula, and JPEG."""
+    picture = (np.clip(stored, low, high).astype(stored.dtype) / (high / 255)).round().astype(np.uint8)
+    return cv2.imdecode(cv2.imencode(".jpg", picture)[1], 0)
+
+
+def test_published_pictures_do_not_subtract_the_low_end() -> None:
+    stored = np.full((16, 16), 100, np.uint16)
+    stored[:8] = 400
+    image = DicomSlice({}, stored, 2.0, -5.0, None, (250.7, 301.9))  # 250 and 301: 100 to 400
+    assert published_window(image) == (100, 400)
+    picture = published_8bit(image, *published_window(image))
+    assert picture[4, 4] == 255
+    assert picture[12, 12] == 64  # 100 / 400 of 255, where the window's low end should be black
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16])
+def test_published_pictures_are_jpeg_files_of_quality_95(dtype: type) -> None:
+    stored = np.random.default_rng(2).integers(0, 2000, (40, 56)).astype(dtype)
+    image = DicomSlice({}, stored, 1.0, 0.0, None, (900, 1401))
+    wanted = published_by_hand(stored, 200, 1600)
+    assert np.abs(published_8bit(image, *published_window(image)).astype(int) - wanted).max() <= 1
+    low, high = np.quantile(stored, QUANTILES)
+    assert np.array_equal(VERSIONS["v04published"](image), published_by_hand(stored, int(low), high))
+    assert np.array_equal(VERSIONS["v01published"](DicomSlice({}, stored, 1.0, 0.0, None)),
+                          VERSIONS["v04published"](image))  # fmt: skip
+
+
+def test_a_published_picture_without_a_positive_end_is_black() -> None:
+    assert not published_8bit(a_slice(np.full((4, 4), -7, np.int16)), -9, -1).any()
 
 
 def test_255_wide_window_is_the_identity() -> None:

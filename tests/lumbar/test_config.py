@@ -54,8 +54,8 @@ def test_an_override_changes_its_key_and_no_other_config() -> None:
         ("None", str | None, None),
         ("none", int | None, None),
         ("7", int | None, 7),
-        ("strict", bool | Literal["strict"], "strict"),
-        ("off", bool | Literal["strict"], False),
+        ("fallback", bool | Literal["fallback"], "fallback"),
+        ("off", bool | Literal["fallback"], False),
         ("64", int | tuple[int, int], 64),
         ("64,32", int | tuple[int, int], (64, 32)),
         ("(64, 32)", int | tuple[int, int], (64, 32)),
@@ -82,7 +82,7 @@ def test_values_are_parsed_to_the_type_of_their_key(text: str, annotation: objec
         ("img_size", "(64,", "expected a whole number or 2 comma-separated values"),
         ("pool", "max", "option --pool: expected avg or gem or softargmax or window, got 'max'"),
         ("train", "maybe", "option --train: expected True or False, got 'maybe'"),
-        ("pretrained", "perhaps", "expected True or False or strict, got 'perhaps'"),
+        ("pretrained", "perhaps", "expected True or False or fallback, got 'perhaps'"),
     ],
 )
 def test_a_bad_override_names_the_key_and_what_was_expected(key: str, text: str, message: str) -> None:

@@ -64,8 +64,20 @@ def test_neighbours_are_next_in_the_series_whatever_their_number(make, mini):
 
 def test_a_neighbour_of_another_size_is_resized(make, mini):
     folder = mini / "datamount" / "train_images_v01" / "70010000" / str(SERIES)
-    cv2.imwrite(str(folder / "1.png"), np.full((50, 200), 80, np.uint8))
+    other = np.random.default_rng(0).integers(0, 256, (50, 200), dtype=np.uint8)
+    cv2.imwrite(str(folder / "1.png"), other)
     (folder / NAME).unlink(missing_ok=True)
     item = make(1)[1]
     assert item["input"].shape == (3, 112, 112)
-    assert (item["input"][0] == 80).all()
+    wanted = cv2.resize(other, (112, 112), interpolation=cv2.INTER_CUBIC)
+    assert np.array_equal(item["input"][0].numpy(), wanted)
+
+
+def test_a_point_without_a_label_is_augmented_like_the_others(make):
+    """It stands in the middle, and a draw that hides it is repeated too."""
+    dataset, given = make(), []
+    dataset.aug = lambda images, rng, points: given.append(points) or (images, points + np.array([11.2, 0]))
+    item = dataset[0]
+    np.testing.assert_array_equal(given[0], [[28, 56], [56, 56]])
+    np.testing.assert_allclose(item["target"], [0.35, 0.5, 0.6, 0.5], rtol=1e-6)
+    assert item["target_mask"].tolist() == [1, 1, 0, 0]

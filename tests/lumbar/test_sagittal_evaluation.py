@@ -20,7 +20,7 @@ def test_only_level_points_count_where_the_file_tells_structures_apart() -> None
 
 def test_the_true_shift_is_that_which_fits_the_truth() -> None:
     points = pd.DataFrame({"instance_number": [1, 2], "position": [2, 2], "x": [50, 50], "y": [61, 61]})
-    assert true_shift(points, true_level_points(truth())) == -1
+    assert true_shift(points, true_level_points(truth())) == 1
     assert true_shift(points.assign(instance_number=9), true_level_points(truth())) is None
 
 

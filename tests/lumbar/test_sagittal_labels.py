@@ -135,8 +135,8 @@ def test_no_outlines_are_no_points(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shift", [0, 1, -1])
 def test_a_miscounted_series_comes_back_to_the_right_level(shift: int, tmp_path: Path) -> None:
-    # SpineNet calls L1 the vertebra that is L1 + shift.
-    names = {0: VERTEBRAE, 1: ("T10", *VERTEBRAE[:-1]), -1: (*VERTEBRAE[1:], "S3")}[shift]
+    # SpineNet calls L1 the vertebra that is L1 - shift.
+    names = {0: VERTEBRAE, -1: ("T10", *VERTEBRAE[:-1]), 1: (*VERTEBRAE[1:], "S3")}[shift]
     points = level_points(read(tmp_path, outlines(names)), slices())
     distances = shift_distances(points, human())
     assert distances[shift] == pytest.approx(3 / WIDTH)

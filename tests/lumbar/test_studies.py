@@ -73,7 +73,15 @@ def test_gaps_take_the_nearest_level_and_between_two_the_lower():
 def test_full_labels_of_the_fold_file():
     frame = pd.DataFrame({"study_id": [1, 1], TARGETS[0]: ["Severe"] * 2, TARGETS[24]: ["Normal/Mild"] * 2})
     frame[TARGETS[3]] = [None, None]
-    target = with_full_labels(one_study("....."), frame).target
+    everything = one_study("x....")._replace(predicted=np.ones((1, 25), bool))
+    target = with_full_labels(everything, frame).target
     assert target[0, 0] == 2 and target[0, 24] == 0
     assert (target[0, 1:24] == -100).all()
-    assert (with_full_labels(one_study("....."), frame[["study_id"]]).target == -100).all()
+    assert (with_full_labels(everything, frame[["study_id"]]).target == -100).all()
+
+
+def test_a_condition_group_that_is_never_predicted_is_not_scored():
+    frame = pd.DataFrame({"study_id": [1], **dict.fromkeys(TARGETS, "Severe")})
+    target = with_full_labels(one_study("..x.."), frame).target[0]
+    assert (target[:5] == 2).all()  # also the levels without a prediction of their own
+    assert (target[5:] == -100).all()

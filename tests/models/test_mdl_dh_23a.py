@@ -5,11 +5,16 @@ from lumbar.cli import UserError
 from models.mdl_dh_23a import Net
 
 
-def test_only_the_heads_in_parts_exist(golden):
-    cfg, _, _ = golden("mdl_dh_23a")
+def test_parts_say_what_is_graded_and_not_what_is_built(golden, network):
+    cfg, batch, expected = golden("mdl_dh_23a")
+    whole = network("mdl_dh_23a", cfg).state_dict()
     cfg.parts = ("ss",)
-    heads = {name for name, _ in Net(cfg).named_children() if name.startswith(("rnn_", "head_"))}
-    assert heads == {"rnn_l_ss", "rnn_r_ss", "head_l_ss", "head_r_ss"}
+    net = network("mdl_dh_23a", cfg)
+    net.load_state_dict(whole, strict=True)
+    axial = batch["condition"] == 2
+    output = net({key: value[axial] for key, value in batch.items()})
+    assert {key for key in output if key.startswith("loss_")} == {"loss_l_ss", "loss_r_ss"}
+    assert output["loss"].item() == pytest.approx((expected["loss_l_ss"] + expected["loss_r_ss"]) / 2, abs=1e-5)
 
 
 def test_an_unknown_part_names_the_nearest(golden):

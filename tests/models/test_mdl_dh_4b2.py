@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from configs.default_config import Config
 from lumbar.cli import UserError
 from models.mdl_dh_4b2 import MASK_OBJECTIVES, Net
 
@@ -11,7 +12,6 @@ from models.mdl_dh_4b2 import MASK_OBJECTIVES, Net
     ("objective", "expected"),
     [
         ("bce", math.log(2)),  # logits 0: every probability is a half
-        ("batch_softmax", 1.25 * math.log(2)),  # logits 0: each of two slices has probability a half; targets as are
         ("l1", (1 + 0.25) / 2),
     ],
 )
@@ -20,7 +20,10 @@ def test_mask_objectives_of_a_network_that_knows_nothing(objective, expected):
     assert loss.item() == pytest.approx(expected)
 
 
-def test_the_default_objective_tells_visible_from_not():
+def test_the_published_objective_is_the_default_and_learns_the_share_itself():
+    assert Config().mask_objective == next(iter(MASK_OBJECTIVES)) == "l1"
+    share = torch.tensor([0.99, 0.4, 0.01])
+    assert MASK_OBJECTIVES["l1"](share, share) == 0
     assert MASK_OBJECTIVES["bce"](torch.tensor([20.0, -20.0]), torch.tensor([1.0, 0.0])).item() < 1e-6
 
 
@@ -37,6 +40,6 @@ def test_parts_of_the_loss(golden, network):
 
 def test_an_unknown_objective_names_the_nearest(golden):
     cfg, _, _ = golden("mdl_dh_4b2")
-    cfg.mask_objective = "batchsoftmax"
-    with pytest.raises(UserError, match=r"mask_objective 'batchsoftmax'.*did you mean 'batch_softmax'"):
+    cfg.mask_objective = "bcee"
+    with pytest.raises(UserError, match=r"mask_objective 'bcee'.*did you mean 'bce'"):
         Net(cfg)

@@ -241,6 +241,17 @@ def test_bad_use(tmp_path: Path, arguments: list[str], message: str, status: int
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(("script", "made"), [("convert_dcm_v01.py", "v01"), ("convert_dcm_v04.py", "v04")])
+def test_published_pictures_lie_in_a_folder_of_their_own(script: str, made: str, data: Path) -> None:
+    done = run(script, "--data", data, "--as-published")
+    assert done.returncode == 0, done.stderr
+    assert f"train_images_{made}published" in done.stdout
+    assert {path.name for path in data.glob("*_images_*")} == {
+        f"{split}_images_{made}published" for split in ("train", "test")
+    }
+    assert len(list((data / f"train_images_{made}published").rglob("*.png"))) == 180
+
+
 @pytest.mark.parametrize("script", ["prepare.py", "convert_dcm_v01.py", "convert_dcm_v04.py", "make_meta_v01.pkl.py"])
 def test_help(script: str) -> None:
     result = run(script, "--help")

@@ -51,10 +51,10 @@ def test_predictions_are_named_after_the_weights_they_come_from(trained: None) -
 
 
 def test_partial_weights_leave_the_hub_s_in_place(trained: None) -> None:
-    keys = {"pretrained": "strict", "pretrained_weights": "x.pth"}
+    keys = {"pretrained": "fallback", "pretrained_weights": "x.pth"}
     assert settle(config(**keys)).pretrained is False
-    assert settle(config(**keys, pop_weights="head")).pretrained == "strict"
-    assert settle(config(**keys, strict=False)).pretrained == "strict"
+    assert settle(config(**keys, pop_weights="head")).pretrained == "fallback"
+    assert settle(config(**keys, strict=False)).pretrained == "fallback"
 
 
 def test_patients_are_divided_by_fold(tmp_path: Path) -> None:

@@ -73,6 +73,16 @@ def test_the_first_step_moves_each_weight_by_the_learning_rate(toy: Toy) -> None
     assert torch.allclose(moved, torch.full_like(moved, 0.01), rtol=1e-3)
 
 
+def test_every_step_has_the_rate_of_the_schedule(toy: Toy) -> None:
+    trainer = toy(count=20, epochs=5, lr=0.01, warmup=0.1)
+    used: list[float] = []
+    trainer.optimizer.register_step_pre_hook(lambda optimizer, *_: used.append(optimizer.param_groups[0]["lr"]))
+    trainer.train()
+    rising = [0.002 * step for step in range(5)]
+    falling = [0.005 * (1 + math.cos(math.pi * step / 45)) for step in range(45)]
+    assert used == pytest.approx(rising + falling)
+
+
 def test_accumulated_batches_make_one_step(toy: Toy) -> None:
     trainer = toy(count=10, grad_accumulation=2, epochs=1)
     trainer.train()

@@ -72,10 +72,11 @@ def test_a_network_trained_with_other_values_is_left_out(tree: Path, write_weigh
     assert len(problems) == 1 and "img_size 64 instead of 32" in problems[0]
 
 
-def test_a_published_checkpoint_has_no_record_and_raw_logits(tree: Path) -> None:
+def test_a_published_checkpoint_has_no_record_and_saw_published_pictures(tree: Path) -> None:
     snapshot(tree, SAGITTAL).unlink()
     cfg = find_checkpoints(tree, [])[SAGITTAL][0].cfg
-    assert cfg.mask_objective == "batch_softmax"
+    assert cfg.mask_objective == "l1"
+    assert cfg.cache == "train_images_v01published"
     assert cfg.img_size == load_config(SAGITTAL).img_size
 
 

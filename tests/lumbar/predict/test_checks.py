@@ -64,7 +64,6 @@ def checker(points: dict[int, np.ndarray], best: dict[int, float], spread: float
         levels=pd.DataFrame(columns=AXIAL_LEVELS.columns),
         spread={(number, 5): np.full((5, 2), spread) for number in points},
         canal={number: CanalSlice(5, xy, best[number]) for number, xy in points.items()},
-        bounded=True,
     )
     return Checker(series, meta, located, Thresholds({NFN: 0.7, SCS: 0.7}, {NFN: 0.8, SCS: 0.8}))
 

@@ -1,5 +1,6 @@
 """Several networks answer as their average, through the items of training."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,5 +71,6 @@ def test_tables_are_those_of_new_studies_and_items_those_of_the_inference_config
     inference = load_config("cfg_dh_14p2_locsag_test")
     own = Ensemble(cfg, [Constant(0.0)], CPU, 1, 5, inference).cfg
     assert own.cache == "test_images_v04" and cache_version(own) == "v04"
+    assert cache_version(replace(own, cache="train_images_v01published")) == "v01published"
     assert own.full_test_set and own.dataset == inference.dataset and own.batch_size_val == 5
     assert all(getattr(own, key) == path for key, path in PLACES.items())
