@@ -74,7 +74,7 @@ class PointDataset(ItemDataset):
         images = self._read(int(row))
         height, width = images.shape[1:]
         annotated = ~np.isnan(self.points[index]).any(axis=1)
-        points = np.where(annotated[:, None], self.points[index], self.placeholder(width, height))
+        points = np.where(annotated[:, None], self.points[index].clip(min=0), self.placeholder(width, height))
         if self.aug is not None:
             images, points = self.aug(images, self.rng(index), points)
         target = points / images.shape[:0:-1]

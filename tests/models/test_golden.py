@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 
 NAMES = ("mdl_dh_4a2", "mdl_dh_4b2", "mdl_dh_4h4", "mdl_dh_12a4", "mdl_dh_23a", "mdl_dh_23c")
@@ -41,6 +42,20 @@ def test_names_and_shapes_of_the_published_checkpoints(name):
     backbone = [value.numel() for key, value in state.items() if key.startswith("backbone.")]
     found = {key: list(value.shape) for key, value in state.items() if not key.startswith("backbone.")}
     assert found | {"backbone.*": [len(backbone), sum(backbone)]} == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_published_checkpoint_loads_with_strict(name):
+    """Its layout: timm's own names behind ``backbone.``, and the published names of the rest."""
+    rest = json.loads((Path(__file__).parents[1] / "golden" / "checkpoint_keys.json").read_text())[name]
+    cfg = dataclasses.replace(importlib.import_module(f"configs.{CONFIGS[name]}").cfg, pretrained=False)
+    architecture = cfg.backbone.partition(".")[0]
+    with torch.device("meta"):
+        backbone = timm.create_model(architecture, in_chans=cfg.in_channels, num_classes=0, global_pool="")
+        state = {f"backbone.{key}": value for key, value in backbone.state_dict().items()}
+        state |= {key: torch.empty(shape) for key, shape in rest.items() if key != "backbone.*"}
+        net = importlib.import_module(f"models.{name}").Net(cfg)
+    net.load_state_dict(state, strict=True, assign=True)
 
 
 def unequal(batch):
