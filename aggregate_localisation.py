@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from lumbar import aggregation
 from lumbar.cli import run
+from lumbar.localise import aggregation
 from lumbar.tables import AXIAL_XY, META, SAGITTAL_XY, read_table, write_table
 
 

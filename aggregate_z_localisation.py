@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lumbar import aggregation
-from lumbar.axial_crops import FURTHEST
-from lumbar.axial_mapping import FORAMEN_THRESHOLDS, map_levels
 from lumbar.cli import run
+from lumbar.items.axial_crops import FURTHEST
+from lumbar.localise import aggregation
+from lumbar.localise.axial_mapping import FORAMEN_THRESHOLDS, map_levels
 from lumbar.tables import AXIAL_LEVELS, META, SAGITTAL_SLICES, SAGITTAL_XY, TRAIN_SERIES, read_table, write_table
 
 

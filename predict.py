@@ -30,7 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"{path}: no such file; expected the table of {what}", status=2)
     gpus = parse_gpus(options.gpu)
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
-    from lumbar.predict.run import Options, Run  # PyTorch takes seconds to import: mistakes in the command show before
+    from lumbar.predict.prediction_run import (  # PyTorch takes seconds to import: mistakes in the command show before
+        Options,
+        Run,
+    )
 
     start = time.monotonic()
     work = options.work or options.out.with_name(f"{options.out.stem}_work")

@@ -31,9 +31,9 @@ import pandas as pd
 import perfect_localisers
 import torch
 
-from lumbar.augment import build_augmentation
 from lumbar.cli import positive_int
 from lumbar.config import find_module, load_config
+from lumbar.items.augment import build_augmentation
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ("cfg_dh_05b5_loc", "cfg_dh_05b5_loc_test2", "cfg_dh_14p2_locsag", "cfg_dh_14p2_locsag_test",

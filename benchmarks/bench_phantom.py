@@ -16,7 +16,7 @@ import numpy as np
 
 from lumbar.anatomy import LEVELS, TARGETS
 from lumbar.cli import positive_int
-from lumbar.geometry import SlicePlane
+from lumbar.images.geometry import SlicePlane
 from lumbar.phantom.patient import Patient, sample_patient
 from lumbar.phantom.render import render_series
 from lumbar.phantom.scanner import acquire, sample_scanner

@@ -20,9 +20,9 @@ from typing import TypeVar
 import cv2
 import pydicom
 
-from lumbar.cache import VERSIONS, encode_png
 from lumbar.cli import cores, positive_int
-from lumbar.dicom import DicomSlice, read_slice
+from lumbar.images.cache import VERSIONS, encode_png
+from lumbar.images.dicom import DicomSlice, read_slice
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 MADE = ("v01", "v04")

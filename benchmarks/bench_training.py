@@ -26,12 +26,12 @@ import pandas as pd
 import torch
 from bench_loader import CONFIGS, data_folder, rate, some_items
 
-from lumbar.augment import build_augmentation
 from lumbar.cli import cores, positive_int
 from lumbar.config import find_module, load_config
 from lumbar.engine import optimisation
 from lumbar.engine.batches import make_loader, training_batches, validation_batches
 from lumbar.engine.ranks import Ranks
+from lumbar.items.augment import build_augmentation
 
 SMALL = ("backbone=test_resnet", "pretrained=False", "img_size=64", "hidden_dim=32", "channels_last=True")
 RESIDENT = 6

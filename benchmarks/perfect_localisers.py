@@ -10,9 +10,9 @@ import pandas as pd
 
 from lumbar import tables
 from lumbar.anatomy import AXIAL_T2, LEVELS
-from lumbar.axial_mapping import map_levels
-from lumbar.sequences import level_numbers
-from lumbar.slices import SliceIndex
+from lumbar.images.slices import SliceIndex
+from lumbar.items.sequences import level_numbers
+from lumbar.localise.axial_mapping import map_levels
 from lumbar.tables import read_table, write_table
 
 USUAL_AXIAL_POINT: Final = (0.548, 0.527, 0.454, 0.527)

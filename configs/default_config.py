@@ -63,7 +63,7 @@ class Config:
     unmapped_items: bool = key(
         True, "training: a level found on a sagittal series alone is an axial classifier's item too, and yields no row"
     )
-    aug: str = key("none", "recipe of training augmentation in lumbar/augment.py; none only resizes")
+    aug: str = key("none", "recipe of training augmentation in lumbar/items/augment.py; none only resizes")
     mirror: bool = key(False, "training: mirror half of the axial sequences, left and right grades swapped with them")
 
     # Network.

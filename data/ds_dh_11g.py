@@ -10,11 +10,11 @@ import torch
 
 from lumbar import tables
 from lumbar.anatomy import LEVELS, SAGITTAL_T1, SAGITTAL_T2
-from lumbar.augment import Augmentation, Mode
-from lumbar.items import Row, batch_to_device, stack_rows
-from lumbar.localiser_items import COORDINATES, Floats, Ints, PointDataset
-from lumbar.sequences import level_numbers
-from lumbar.slices import SliceIndex
+from lumbar.images.slices import SliceIndex
+from lumbar.items.augment import Augmentation, Mode
+from lumbar.items.base import Row, batch_to_device, stack_rows
+from lumbar.items.localiser_items import COORDINATES, Floats, Ints, PointDataset
+from lumbar.items.sequences import level_numbers
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
 

@@ -9,10 +9,10 @@ import pandas as pd
 
 from lumbar import tables
 from lumbar.anatomy import SAGITTAL_T1, SAGITTAL_T2
-from lumbar.augment import Augmentation, Mode
-from lumbar.items import ItemDataset, Row, as_tensors, batch_to_device, pad_rows
-from lumbar.labels import point_column
-from lumbar.sagittal_crops import lumbar_sequences
+from lumbar.items.augment import Augmentation, Mode
+from lumbar.items.base import ItemDataset, Row, as_tensors, batch_to_device, pad_rows
+from lumbar.items.sagittal_crops import lumbar_sequences
+from lumbar.labels.human import point_column
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lumbar import boxes
 from lumbar.anatomy import MISSING, NFN, SCS
-from lumbar.items import batch_to_device
-from lumbar.level_items import LevelDataset, collate_levels
-from lumbar.sequences import Sequences
+from lumbar.items import boxes
+from lumbar.items.base import batch_to_device
+from lumbar.items.level_items import LevelDataset, collate_levels
+from lumbar.items.sequences import Sequences
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
 
@@ -73,7 +73,7 @@ def check_centring(sequences: Sequences, target: Ints, points: pd.DataFrame, par
     target : ndarray, shape (N, 2)
         Their labels.
     points : DataFrame
-        As `lumbar.labels.human_points` gives them.
+        As `lumbar.labels.human.human_points` gives them.
     part : str
         ``nfn`` or ``scs``.
 

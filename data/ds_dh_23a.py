@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lumbar.anatomy import NFN, SCS, SS
-from lumbar.items import batch_to_device
-from lumbar.level_items import LevelDataset, collate_levels, level_key
+from lumbar.items.base import batch_to_device
+from lumbar.items.level_items import LevelDataset, collate_levels, level_key
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
 

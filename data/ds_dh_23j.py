@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from data import ds_dh_23a
 from lumbar.anatomy import MISSING, NFN, PARTS, SCS, SERIES_TYPES
-from lumbar.augment import Augmentation, Mode
-from lumbar.items import batch_to_device
-from lumbar.labels import StudyGrades
-from lumbar.level_items import collate_levels
+from lumbar.items.augment import Augmentation, Mode
+from lumbar.items.base import batch_to_device
+from lumbar.items.level_items import collate_levels
+from lumbar.labels.human import StudyGrades
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
 

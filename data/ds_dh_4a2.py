@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import AXIAL_T2, SS
-from lumbar.augment import Augmentation, Mode
-from lumbar.items import batch_to_device, stack_rows
-from lumbar.localiser_items import COORDINATES, Floats, Ints, PointDataset
-from lumbar.slices import SliceIndex
+from lumbar.images.slices import SliceIndex
+from lumbar.items.augment import Augmentation, Mode
+from lumbar.items.base import batch_to_device, stack_rows
+from lumbar.items.localiser_items import COORDINATES, Floats, Ints, PointDataset
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
 

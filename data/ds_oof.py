@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lumbar.augment import Augmentation, Mode
-from lumbar.items import ItemDataset, Row, batch_to_device, stack_rows
-from lumbar.labels import StudyGrades
-from lumbar.oof import check_overlap, gather
+from lumbar.grades.oof import check_overlap, gather
+from lumbar.items.augment import Augmentation, Mode
+from lumbar.items.base import ItemDataset, Row, batch_to_device, stack_rows
+from lumbar.labels.human import StudyGrades
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 from torch import Tensor
 
-from lumbar.localisation import point_errors, slice_errors, slice_sizes
+from lumbar.localise.point_errors import point_errors, slice_errors, slice_sizes
 from lumbar.tables import META, read_table
 
 SLICE_KINDS: Final = 3
@@ -34,9 +34,9 @@ def calc_metric(cfg: Any, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pre: 
     Returns
     -------
     dict
-        ``score`` (lower is better) and, of a localiser of points, what `lumbar.localisation.point_errors` gives: the
-        score is the median distance in mm, without metadata the normalised one. Of a localiser of slices, what
-        `lumbar.localisation.slice_errors` gives: the score is the mean absolute error. NaN without
+        ``score`` (lower is better) and, of a localiser of points, what `lumbar.localise.point_errors.point_errors`
+        gives: the score is the median distance in mm, without metadata the normalised one. Of a localiser of slices,
+        what `lumbar.localise.point_errors.slice_errors` gives: the score is the mean absolute error. NaN without
         `target`.
     """
     if "target" not in pp_out:

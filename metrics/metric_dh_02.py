@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from lumbar.scoring import missing_shares, score_parts, softmax, total_score
+from lumbar.grades.scoring import missing_shares, score_parts, softmax, total_score
 
 
 def calc_metric(cfg: Any, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pre: str = "val") -> dict[str, float]:

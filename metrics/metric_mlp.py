@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from lumbar.ensemble import COMBINED, MEAN, compare
-from lumbar.oof import model_names
+from lumbar.grades.combiner import COMBINED, MEAN, compare
+from lumbar.grades.oof import model_names
 from metrics import metric_dh_02
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from lumbar.anatomy import NFN, SCS
-from lumbar.blocks import Batch
-from lumbar.grading import EMBEDDING, ConditionGradingNet
-from lumbar.losses import Loss, mean_of_defined
+from lumbar.nets.blocks import Batch
+from lumbar.nets.grading import EMBEDDING, ConditionGradingNet
+from lumbar.nets.losses import Loss, mean_of_defined
 
 
 class Net(ConditionGradingNet):

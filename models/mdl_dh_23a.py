@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lumbar.anatomy import PARTS
-from lumbar.grading import ConditionGradingNet
+from lumbar.nets.grading import ConditionGradingNet
 
 
 class Net(ConditionGradingNet):

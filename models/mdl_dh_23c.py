@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from lumbar.anatomy import NFN, PARTS, SCS, SS
-from lumbar.blocks import Batch
-from lumbar.grading import GradingNet
+from lumbar.nets.blocks import Batch
+from lumbar.nets.grading import GradingNet
 
 TARGETS = {SS: "target", NFN: "nfn_label", SCS: "scs_label"}
 SERIES = {SS: "series_id", NFN: "nfn_series_id", SCS: "scs_series_id"}

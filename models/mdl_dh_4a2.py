@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lumbar.blocks import BackboneNet, Batch, localiser_output
-from lumbar.losses import weighted_mean
+from lumbar.nets.blocks import BackboneNet, Batch, localiser_output
+from lumbar.nets.losses import weighted_mean
 
 
 class Net(BackboneNet):

@@ -8,8 +8,8 @@ from typing import Any, Final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lumbar.blocks import BackboneNet, Batch, choose, localiser_output
-from lumbar.losses import weighted_mean
+from lumbar.nets.blocks import BackboneNet, Batch, choose, localiser_output
+from lumbar.nets.losses import weighted_mean
 
 MASK_OBJECTIVES: Final[dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
     "l1": F.l1_loss,

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import unpack_sequence
 
-from lumbar.blocks import Batch, SequenceNet, bidirectional_lstm, choose, localiser_output, pack
-from lumbar.losses import Loss, weighted_mean
+from lumbar.nets.blocks import Batch, SequenceNet, bidirectional_lstm, choose, localiser_output, pack
+from lumbar.nets.losses import Loss, weighted_mean
 
 TYPICAL_SLICES: Final = 20.0
 """Length that gives a series weight 1 (published model)."""

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lumbar.anatomy import GRADES, MISSING
-from lumbar.ensemble import class_shares, mean_of_models, views
-from lumbar.oof import model_names
-from lumbar.score_loss import score_loss, score_losses
-from lumbar.scoring import PART_COLUMNS
+from lumbar.grades.combiner import class_shares, mean_of_models, views
+from lumbar.grades.oof import model_names
+from lumbar.grades.score_loss import score_loss, score_losses
+from lumbar.grades.scoring import PART_COLUMNS
 
 FLOOR: Final = 1e-6
 """Probabilities are raised to this before their logarithm is taken."""
@@ -86,7 +86,7 @@ class Net(nn.Module):
     """The logarithm of the models' weighted mean plus a learned correction; untrained, it is exactly their plain mean.
 
     An MLP is shared by all levels and sides of its condition group. Of each target that it looks at
-    (`lumbar.ensemble.views`) it is given the plain mean's log-probabilities and, per model, how far that model's
+    (`lumbar.grades.combiner.views`) it is given the plain mean's log-probabilities and, per model, how far that model's
     differ from them (0 where missing) and whether it predicted.
 
     Parameters

@@ -8,7 +8,7 @@ import pandas as pd
 from torch import Tensor
 
 from lumbar.anatomy import NFN, SCS
-from lumbar.studies import gather_studies
+from lumbar.grades.studies import gather_studies
 
 
 def post_process_pipeline(cfg: Any, val_data: dict[str, Tensor], val_df: pd.DataFrame) -> dict[str, Tensor]:

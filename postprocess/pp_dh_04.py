@@ -8,7 +8,7 @@ import pandas as pd
 from torch import Tensor
 
 from lumbar.anatomy import PARTS
-from lumbar.studies import fill_levels, gather_studies, with_full_labels
+from lumbar.grades.studies import fill_levels, gather_studies, with_full_labels
 
 
 def post_process_pipeline(cfg: Any, val_data: dict[str, Tensor], val_df: pd.DataFrame) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lumbar.audit.inputs import Inputs
-from lumbar.audit.page import to_html
+from lumbar.audit.overview_page import to_html
 from lumbar.audit.report import audit, to_text
 from lumbar.cli import parser, run
 from lumbar.files import write_text

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lumbar import preparation
 from lumbar.cli import run
+from lumbar.images import preparation
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from lumbar import tables
 from lumbar.anatomy import AXIAL_T2, LEVEL_BY_LABEL, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from lumbar.cli import UserError, require_dir, run
-from lumbar.dicom import read_slice
 from lumbar.files import write_bytes
-from lumbar.geometry import SlicePlane, Vector
+from lumbar.images.dicom import read_slice
+from lumbar.images.geometry import SlicePlane, Vector
 from lumbar.phantom.patient import Patient, sample_patient
 from lumbar.phantom.render import render_series
 from lumbar.phantom.tissue import Contrast

@@ -31,13 +31,13 @@ from lumbar.cli import UserError, parser, run
 from lumbar.config import describe, load_config
 from lumbar.engine import checkpoint
 from lumbar.engine.run import run as train
-from lumbar.ensemble import COMBINED, MEAN, compare
 from lumbar.files import atomic_path
-from lumbar.folds import check_grades
-from lumbar.labels import StudyGrades
-from lumbar.oof import check_overlap, gather, model_names, write_predictions
+from lumbar.grades.combiner import COMBINED, MEAN, compare
+from lumbar.grades.oof import check_overlap, gather, model_names, write_predictions
+from lumbar.grades.scoring import softmax
+from lumbar.labels.folds import check_grades
+from lumbar.labels.human import StudyGrades
 from lumbar.report.scores import Baselines, all_parts
-from lumbar.scoring import softmax
 from lumbar.tables import read_table, write_table
 
 CONFIG = "cfg_mlp"

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2
-from lumbar.axial_crops import closest_slices
 from lumbar.cli import UserError, parser, run
-from lumbar.localisation import point_errors, slice_errors, slice_sizes
-from lumbar.sagittal_evaluation import accuracy, true_level_points
-from lumbar.sequences import level_numbers
-from lumbar.slices import SliceIndex
+from lumbar.images.slices import SliceIndex
+from lumbar.items.axial_crops import closest_slices
+from lumbar.items.sequences import level_numbers
+from lumbar.labels.sagittal_evaluation import accuracy, true_level_points
+from lumbar.localise.point_errors import point_errors, slice_errors, slice_sizes
 from lumbar.tables import (
     AXIAL_LEVELS,
     AXIAL_XY,

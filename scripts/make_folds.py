@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lumbar.cli import parser, positive_int, run
-from lumbar.folds import fold_table, grade_shares
+from lumbar.labels.folds import fold_table, grade_shares
 from lumbar.tables import FOLDS, TRAIN, TRAIN_SERIES, read_table, write_table
 
 

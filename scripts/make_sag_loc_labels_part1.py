@@ -23,9 +23,9 @@ from tqdm import tqdm
 
 from lumbar.anatomy import SAGITTAL_T1, SAGITTAL_T2
 from lumbar.cli import UserError, parser, run
-from lumbar.dicom import DicomError
 from lumbar.files import write_bytes
-from lumbar.spinenet import HOW_TO_INSTALL, SeriesError, SpineNet, in_slices, read_volume
+from lumbar.images.dicom import DicomError
+from lumbar.labels.spinenet import HOW_TO_INSTALL, SeriesError, SpineNet, in_slices, read_volume
 from lumbar.tables import META, TRAIN_SERIES, VERTEBRA_OUTLINES, read_table
 
 

@@ -19,9 +19,8 @@ import pandas as pd
 
 from lumbar.anatomy import SAGITTAL_T1, SAGITTAL_T2
 from lumbar.cli import UserError, parser, run
-from lumbar.parallel import ordered_map
-from lumbar.sagittal_evaluation import accuracy, shift_recovery, true_level_points, true_shift
-from lumbar.sagittal_labels import (
+from lumbar.labels.sagittal_evaluation import accuracy, shift_recovery, true_level_points, true_shift
+from lumbar.labels.sagittal_labels import (
     carried_labels,
     choose_shift,
     level_points,
@@ -30,6 +29,7 @@ from lumbar.sagittal_labels import (
     shift_distances,
     shifted_labels,
 )
+from lumbar.parallel import ordered_map
 from lumbar.tables import (
     LABEL_COORDINATES,
     META,

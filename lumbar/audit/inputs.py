@@ -13,9 +13,9 @@ import pandas as pd
 
 from lumbar.anatomy import CONDITION_BY_TITLE, CONDITION_PARTS, LEVEL_BY_LABEL
 from lumbar.audit.findings import Finding, judge
-from lumbar.cache import VERSIONS, cache_dir, is_identifier
 from lumbar.cli import UserError, require_dir
-from lumbar.slices import tag_vectors
+from lumbar.images.cache import VERSIONS, cache_dir, is_identifier
+from lumbar.images.slices import tag_vectors
 from lumbar.tables import (
     DOWNLOAD,
     FOLDS,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lumbar.anatomy import CONDITION_PARTS, GRADES, PARTS, SERIES_TYPES, TARGETS
 from lumbar.audit.inputs import SPLITS, Inputs
-from lumbar.slices import tag_vectors
+from lumbar.images.slices import tag_vectors
 from lumbar.tables import META
 
 

@@ -8,12 +8,17 @@ from typing import Final, NamedTuple
 import pandas as pd
 
 from lumbar.anatomy import TARGETS
-from lumbar.audit import files, grades, labels, slices
+from lumbar.audit import file_checks, grade_checks, label_checks, slice_checks
 from lumbar.audit.findings import SEVERITIES, Check, Finding
 from lumbar.audit.inputs import TABLES, Inputs
 from lumbar.audit.overview import as_text, overview
 
-CHECKS: Final[tuple[Check, ...]] = (*files.CHECKS, *grades.CHECKS, *labels.CHECKS, *slices.CHECKS)
+CHECKS: Final[tuple[Check, ...]] = (
+    *file_checks.CHECKS,
+    *grade_checks.CHECKS,
+    *label_checks.CHECKS,
+    *slice_checks.CHECKS,
+)
 
 
 class Report(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lumbar.audit.findings import Exhibit
-from lumbar.report.pictures import LONGER_SIDE, read_cached_slice
+from lumbar.html.pictures import LONGER_SIDE, read_cached_slice
 
 COLOURS: Final = {"left": "#e69f00", "right": "#56b4e9", "canal": "#2bd98f", "stage 1": "#ff5ccd"}
 """Colour of each kind of mark; told apart in all common forms of colour blindness (after Okabe and Ito)."""

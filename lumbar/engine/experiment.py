@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 
 from lumbar import tables
-from lumbar.augment import Mode, build_augmentation
 from lumbar.cli import UserError
 from lumbar.config import find_module
 from lumbar.engine import checkpoint
+from lumbar.items.augment import Mode, build_augmentation
 
 
 @dataclass(frozen=True)

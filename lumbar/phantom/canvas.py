@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lumbar.geometry import SlicePlane
+from lumbar.images.geometry import SlicePlane
 from lumbar.phantom.patient import Patient
 from lumbar.phantom.spine import Table, index
 from lumbar.phantom.texture import Texture, look

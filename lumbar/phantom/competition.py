@@ -24,10 +24,10 @@ from lumbar.anatomy import CONDITIONS, GRADES, LEVELS, MISSING, TARGETS
 from lumbar.cli import UserError
 from lumbar.files import TEMPORARY, locked, write_text
 from lumbar.parallel import ordered_map
-from lumbar.phantom.grades import sample_grades
 from lumbar.phantom.irregular import deal
 from lumbar.phantom.outlines import draw_faults
 from lumbar.phantom.plan import Size
+from lumbar.phantom.severity import sample_grades
 from lumbar.phantom.study import Result, Task, make_study
 
 MARKER: Final = "phantom.json"

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from lumbar.files import atomic_path
-from lumbar.geometry import SlicePlane, Vector
+from lumbar.images.geometry import SlicePlane, Vector
 
 MAXIMUM: Final = 4095
 """Greatest 12-bit value."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from lumbar.anatomy import VERTEBRAE
 from lumbar.files import write_bytes
-from lumbar.phantom.labels import Study
+from lumbar.phantom.marks import Study
 from lumbar.phantom.plan import SeriesPlan
 from lumbar.tables import VERTEBRA_OUTLINES
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lumbar.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2
-from lumbar.geometry import SlicePlane, Vector
+from lumbar.images.geometry import SlicePlane, Vector
 from lumbar.phantom.dicom_writer import Encoding
 from lumbar.phantom.patient import Patient
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lumbar.geometry import SlicePlane
+from lumbar.images.geometry import SlicePlane
 from lumbar.phantom.bones import paint_arch, paint_body, paint_disc, paint_joint, paint_sacrum
 from lumbar.phantom.canal import paint_canal, paint_foramina, paint_recesses, paint_sac, paint_traversing_roots
 from lumbar.phantom.canvas import Canvas

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lumbar.anatomy import AXIAL_T2, CONDITION_PARTS, LEVELS, MISSING
 from lumbar.phantom.dicom_writer import Encoding, Header, offset_plane, write_slice
 from lumbar.phantom.irregular import ODDITIES
-from lumbar.phantom.labels import KIND_OF_PART, Study, coordinate_rows, truth_rows
+from lumbar.phantom.marks import KIND_OF_PART, Study, coordinate_rows, truth_rows
 from lumbar.phantom.outlines import Fault, detect, write_outlines
 from lumbar.phantom.patient import sample_patient
 from lumbar.phantom.plan import UNCOVERED_SHARE, Scene, SeriesPlan, Size, plan_series

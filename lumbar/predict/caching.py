@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from lumbar import tables
-from lumbar.predict.files import StudyFiles
+from lumbar.images.preparation import SeriesJob, prepare_all
 from lumbar.predict.networks import IMAGES
-from lumbar.preparation import SeriesJob, prepare_all
+from lumbar.predict.study_files import StudyFiles
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def make_caches(studies: Sequence[StudyFiles], data: Path, versions: Collection[
     data : Path
         The data folder.
     versions : collection of str
-        Caches to make, of `lumbar.cache.VERSIONS`.
+        Caches to make, of `lumbar.images.cache.VERSIONS`.
     workers : int
         Processes.
     """

@@ -15,10 +15,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from lumbar.cache import published
 from lumbar.cli import UserError
 from lumbar.config import load_config
 from lumbar.engine import checkpoint, records
+from lumbar.images.cache import published
 
 AXIAL, SAGITTAL, SLICES = "cfg_dh_05b5_loc", "cfg_dh_14p2_locsag", "cfg_dh_14s10a_locsag"
 """The localisers: axial xy, sagittal xy, sagittal z."""

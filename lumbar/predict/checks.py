@@ -25,11 +25,11 @@ from lumbar.anatomy import (
     SS,
     TARGETS,
 )
-from lumbar.axial_mapping import to_patient
-from lumbar.predict.grades import TARGET_PARTS
+from lumbar.images.slices import SliceIndex
+from lumbar.localise.axial_mapping import to_patient
 from lumbar.predict.locating import Located
 from lumbar.predict.record import MODELS, NEIGHBOUR, OTHER_SERIES, SHARES, AxialView
-from lumbar.slices import SliceIndex
+from lumbar.predict.study_grades import TARGET_PARTS
 
 Floats = NDArray[np.float64]
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from lumbar.cache import is_identifier
-from lumbar.dicom import DicomError
+from lumbar.images.cache import is_identifier
+from lumbar.images.dicom import DicomError
 from lumbar.parallel import ordered_map
-from lumbar.predict.files import Numbers, SeriesFiles, StudyFiles
 from lumbar.predict.headers import Header, read_header
 from lumbar.predict.recognition import choose, recognise
+from lumbar.predict.study_files import Numbers, SeriesFiles, StudyFiles
 
 BATCH: Final = 64
 """Headers that a process reads at a time."""

@@ -17,7 +17,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
-from lumbar.dicom import DicomError
+from lumbar.images.dicom import DicomError
 
 KEYWORDS: Final = (
     "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "InstanceNumber", "Modality", "ImageType",

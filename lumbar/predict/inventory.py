@@ -16,10 +16,10 @@ import pandas as pd
 
 from lumbar import tables
 from lumbar.anatomy import SERIES_TYPES
-from lumbar.cache import is_identifier
 from lumbar.cli import UserError
-from lumbar.predict.files import Numbers, SeriesFiles, StudyFiles, list_files
+from lumbar.images.cache import is_identifier
 from lumbar.predict.grouping import LARGEST_INSTANCE, group_studies, read_headers
+from lumbar.predict.study_files import Numbers, SeriesFiles, StudyFiles, list_files
 
 Files = dict[str, dict[str, dict[int, Path]]]
 """By study, series and instance number, as their folders and files are named."""

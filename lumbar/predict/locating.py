@@ -12,11 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lumbar import aggregation, tables
-from lumbar.aggregation import FoldOutput
+from lumbar import tables
 from lumbar.anatomy import LEVELS
-from lumbar.axial_mapping import map_levels
 from lumbar.engine import checkpoint
+from lumbar.localise import aggregation
+from lumbar.localise.aggregation import FoldOutput
+from lumbar.localise.axial_mapping import map_levels
 from lumbar.predict.caching import Cached
 from lumbar.predict.checkpoints import AXIAL, SAGITTAL, SLICES
 from lumbar.predict.clock import Clock

@@ -14,8 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from lumbar import tables
-from lumbar.augment import build_augmentation
-from lumbar.cache import VERSIONS
 from lumbar.cli import UserError
 from lumbar.config import find_module
 from lumbar.engine import checkpoint, optimisation
@@ -23,6 +21,8 @@ from lumbar.engine.batches import make_loader, validation_batches, worker_errors
 from lumbar.engine.evaluation import evaluate
 from lumbar.engine.experiment import Modules, find_modules
 from lumbar.engine.ranks import Ranks
+from lumbar.images.cache import VERSIONS
+from lumbar.items.augment import build_augmentation
 from lumbar.predict.checkpoints import Trained
 
 Batch = Mapping[str, Tensor]
@@ -110,7 +110,7 @@ def load_networks(members: Sequence[Trained], problems: list[str], notes: list[s
 
 
 def cache_version(cfg: Any) -> str:
-    """Tell which 8-bit cache a config reads, of `lumbar.cache.VERSIONS`.
+    """Tell which 8-bit cache a config reads, of `lumbar.images.cache.VERSIONS`.
 
     Raises
     ------

@@ -6,22 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from lumbar.aggregation import AXIAL_CONFIG, SAGITTAL_CONFIG
 from lumbar.anatomy import TARGETS
 from lumbar.cli import UserError
 from lumbar.config import load_config
 from lumbar.engine.ranks import Ranks
-from lumbar.ensemble import Combiner, class_shares
-from lumbar.oof import model_names
+from lumbar.grades.combiner import Combiner, class_shares
+from lumbar.grades.oof import model_names
+from lumbar.localise.aggregation import AXIAL_CONFIG, SAGITTAL_CONFIG
 from lumbar.predict.caching import Cached, make_caches
 from lumbar.predict.checkpoints import AXIAL, CLASSIFIERS, MLP, SAGITTAL, SLICES, Trained
 from lumbar.predict.checks import Checker, Thresholds
 from lumbar.predict.clock import Clock
-from lumbar.predict.files import StudyFiles
-from lumbar.predict.grades import Graded, grade
 from lumbar.predict.locating import locate
 from lumbar.predict.networks import Ensemble, cache_version, load_networks
 from lumbar.predict.record import SHARES, SeriesNote, StudyRecord
+from lumbar.predict.study_files import StudyFiles
+from lumbar.predict.study_grades import Graded, grade
 from lumbar.predict.views import Viewer
 
 INFERENCE: Final[dict[str, str]] = {AXIAL: AXIAL_CONFIG, SAGITTAL: SAGITTAL_CONFIG}

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from lumbar.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
-from lumbar.geometry import orientation_name
+from lumbar.images.geometry import orientation_name
 from lumbar.predict.headers import Header
 
 FEWEST_SLICES: Final = 3

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2
-from lumbar.axial_crops import axial_sequences
-from lumbar.cache import cache_dir
+from lumbar.images.cache import cache_dir
+from lumbar.images.slices import SliceIndex
+from lumbar.images.volumes import VolumeStore
+from lumbar.items.axial_crops import axial_sequences
 from lumbar.predict.caching import Cached
 from lumbar.predict.locating import Located
 from lumbar.predict.networks import IMAGES
 from lumbar.predict.record import AxialView, SagittalView
-from lumbar.slices import SliceIndex
-from lumbar.volumes import VolumeStore
 
 PREFERRED = (SAGITTAL_T2, SAGITTAL_T1)
 """Series types to show the spine on: fluid is bright on the first."""

@@ -1,7 +1,6 @@
 """Reports: what a prediction or a training run amounts to, each as one HTML file that needs nothing else.
 
-`page` fills the templates (`base.html.j2` holds the head, the styles and the script that all pages share), `pictures`
-makes small slices with marks on them, `charts` draws figures. `prediction` writes the report of predicted studies.
+`prediction` writes the report of predicted studies.
 `training` writes that of training runs, out of `runs` (what lies in the weights folder), `scores` (against the class
 shares), `calibration`, `localisation` (errors of points and slices), `histories` (learning curves) and `worst` (the
 cases to look at).

@@ -9,9 +9,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from lumbar.anatomy import GRADE_WEIGHTS, GRADES, MISSING
-from lumbar.report.charts import GRADE_COLOURS, draw
+from lumbar.grades.scoring import PART_COLUMNS
+from lumbar.html.charts import GRADE_COLOURS, draw
 from lumbar.report.scores import Floats, Ints, Outcome
-from lumbar.scoring import PART_COLUMNS
 
 BINS: Final = 10
 """Of a reliability curve, equally wide."""

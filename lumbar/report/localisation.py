@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import AXIAL_T2, LEVEL_LABELS, LEVELS, NFN, SAGITTAL_T1, SAGITTAL_T2, SCS, SS
-from lumbar.axial_crops import closest_slices
 from lumbar.cli import UserError
-from lumbar.labels import LEFT, human_points
-from lumbar.sequences import Floats, level_numbers
-from lumbar.slices import SliceIndex, tag_vectors
+from lumbar.images.slices import SliceIndex, tag_vectors
+from lumbar.items.axial_crops import closest_slices
+from lumbar.items.sequences import Floats, level_numbers
+from lumbar.labels.human import LEFT, human_points
 from lumbar.tables import (
     AXIAL_LEVELS,
     AXIAL_XY,
@@ -104,7 +104,7 @@ class References:
         return self.truth[self.truth["structure"].isin(names)]
 
     def marks(self, part: str) -> pd.DataFrame:
-        """Human marks of a condition group, as `lumbar.labels.human_points` gives them."""
+        """Human marks of a condition group, as `lumbar.labels.human.human_points` gives them."""
         points = human_points(read_table(self.data, LABEL_COORDINATES))
         return points[points["part"] == part]
 

@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lumbar.anatomy import GRADES, LEVEL_LABELS, LEVELS, NFN, SCS, SS
+from lumbar.grades.scoring import PART_COLUMNS
+from lumbar.html.page import write_page
+from lumbar.html.pictures import Mark, Picture, make_picture
 from lumbar.predict.record import (
     MODELS,
     NEIGHBOUR,
@@ -20,9 +23,6 @@ from lumbar.predict.record import (
     SagittalView,
     StudyRecord,
 )
-from lumbar.report.page import write_page
-from lumbar.report.pictures import Mark, Picture, make_picture
-from lumbar.scoring import PART_COLUMNS
 
 GROUPS: Final = {SCS: "Canal", NFN: "Foramina", SS: "Subarticular"}
 """Condition groups as the overview heads them."""

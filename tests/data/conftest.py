@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from lumbar.augment import build_augmentation
 from lumbar.config import find_module, load_config
+from lumbar.items.augment import build_augmentation
 
 
 @pytest.fixture

@@ -265,7 +265,7 @@ def test_axial_items_with_sagittal_labels(make_dataset, mini_folds):
 
 
 def test_left_is_up_in_axial_crops(make_dataset, mini):
-    from lumbar.volumes import NAME
+    from lumbar.images.volumes import NAME
 
     folder = mini / "datamount" / "train_images_v04" / "70010000" / "910000022"
     import cv2

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from configs.cfg_mlp import cfg as mlp
-from lumbar.scoring import softmax
+from lumbar.grades.scoring import softmax
 from metrics import metric_dh_02, metric_mlp
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from configs.cfg_mlp import cfg as mlp
-from lumbar.ensemble import class_shares, mean_of_models
-from lumbar.scoring import score_parts, softmax, total_score
+from lumbar.grades.combiner import class_shares, mean_of_models
+from lumbar.grades.scoring import score_parts, softmax, total_score
 from models.mdl_mlp import Net, change, inequality
 
 CFG = replace(mlp, oof_configs=("cfg_dh_12y8", "cfg_dh_29a2", "cfg_dh_29g"), mlp_members=3, hidden_dim=5)

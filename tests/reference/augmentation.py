@@ -5,7 +5,7 @@
     /tmp/published/bin/python tests/reference/augmentation.py > tests/reference/augmentation.json
 
 The transforms and their values are those of the published configs (the axial localiser at 384 px, the sagittal ones at
-512, the classifiers at 384). `tests/lumbar/test_augment.py` compares ours with these numbers.
+512, the classifiers at 384). `tests/lumbar/items/test_augment.py` compares ours with these numbers.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADE_SHARES, GRADE_WEIGHTS, GRADES, LEVELS, PARTS, TARGETS
-from lumbar.ensemble import load_combiner
-from lumbar.labels import StudyGrades
-from lumbar.oof import read_predictions, write_predictions
-from lumbar.scoring import score_parts, softmax, total_score
+from lumbar.grades.combiner import load_combiner
+from lumbar.grades.oof import read_predictions, write_predictions
+from lumbar.grades.scoring import score_parts, softmax, total_score
+from lumbar.labels.human import StudyGrades
 
 ROOT = Path(__file__).parents[2]
 SHARES = np.array([GRADE_SHARES[CONDITION_PARTS[name]][level] for name in CONDITIONS for level in range(len(LEVELS))])

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lumbar.sagittal_labels import read_outlines
+from lumbar.labels.sagittal_labels import read_outlines
 from lumbar.tables import META, TRAIN_SERIES, VERTEBRA_OUTLINES, write_table
 
 SCRIPT = "make_sag_loc_labels_part1.py"

@@ -15,7 +15,7 @@ import pydicom.data
 import pytest
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
-from lumbar.cache import SOURCES
+from lumbar.images.cache import SOURCES
 from lumbar.tables import META, TEST_META, read_table
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"

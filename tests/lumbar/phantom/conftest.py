@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lumbar.anatomy import LEVELS, TARGETS, VERTEBRAE
-from lumbar.geometry import SlicePlane
+from lumbar.images.geometry import SlicePlane
 from lumbar.phantom.canvas import Canvas
 from lumbar.phantom.patient import sample_patient
 from lumbar.phantom.tissue import signals

@@ -10,7 +10,7 @@ from lumbar import tables
 from lumbar.anatomy import GRADES, SERIES_TYPES, TARGETS
 from lumbar.cli import UserError
 from lumbar.files import read_pickle
-from lumbar.geometry import SlicePlane
+from lumbar.images.geometry import SlicePlane
 from lumbar.phantom import study as study_module
 from lumbar.phantom.competition import OWN_PATHS, Options, deal_tasks, make_competition
 from lumbar.phantom.irregular import ODDITIES

@@ -4,7 +4,7 @@ import pytest
 from pydicom.pixels import apply_rescale
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
-from lumbar.geometry import SlicePlane
+from lumbar.images.geometry import SlicePlane
 from lumbar.phantom.dicom_writer import MAXIMUM, Encoding, Header, offset_plane, write_slice
 
 PLANE = SlicePlane(np.array([-112.12, -98.7, 101.3]), np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 1.25, 1.5)

@@ -5,7 +5,7 @@ import pytest
 
 from lumbar.anatomy import VERTEBRAE
 from lumbar.files import read_pickle
-from lumbar.phantom.labels import Study
+from lumbar.phantom.marks import Study
 from lumbar.phantom.outlines import detect, draw_faults, write_outlines
 from lumbar.phantom.plan import Scene, plan_sagittal
 

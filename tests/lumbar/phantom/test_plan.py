@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lumbar.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, VERTEBRAE
-from lumbar.geometry import SlicePlane, orientation_name
+from lumbar.images.geometry import SlicePlane, orientation_name
 from lumbar.phantom.plan import (
     MATRICES,
     PlannedSlice,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lumbar.anatomy import LEVELS, TARGETS
-from lumbar.geometry import SlicePlane
+from lumbar.images.geometry import SlicePlane
 from lumbar.phantom.patient import sample_patient
 from lumbar.phantom.render import render_series
 from lumbar.phantom.scanner import sample_scanner

@@ -6,9 +6,9 @@ import pytest
 
 from lumbar.anatomy import AXIAL_T2, LEVELS, NFN, SAGITTAL_T1, SAGITTAL_T2, SCS, SS, TARGETS
 from lumbar.predict.checks import Checker, Thresholds, fallbacks, unsure_grades
-from lumbar.predict.grades import TARGET_PARTS
 from lumbar.predict.locating import CanalSlice, Located
 from lumbar.predict.record import MODELS, NEIGHBOUR, OTHER_SERIES, SHARES
+from lumbar.predict.study_grades import TARGET_PARTS
 from lumbar.tables import AXIAL_LEVELS, AXIAL_XY, SAGITTAL_SLICES, TEST_META
 
 SURE = np.tile([0.8, 0.1, 0.1], (25, 1))

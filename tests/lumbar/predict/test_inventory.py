@@ -9,7 +9,7 @@ import pytest
 
 from lumbar.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
 from lumbar.cli import UserError
-from lumbar.predict import files
+from lumbar.predict import study_files
 from lumbar.predict.inventory import Inventory, take_inventory
 
 KINDS = [AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2]
@@ -125,8 +125,8 @@ def test_equal_series_numbers_of_two_studies_stay_apart(tmp_path: Path, make_stu
 
 
 def test_the_number_that_means_no_series_is_not_given() -> None:
-    numbers = files.Numbers()
-    assert numbers.series(str(files.DUMMY_SERIES), "key") != files.DUMMY_SERIES
+    numbers = study_files.Numbers()
+    assert numbers.series(str(study_files.DUMMY_SERIES), "key") != study_files.DUMMY_SERIES
     assert numbers.series("12", "key") == 12
     assert numbers.series("007", "key") >= 10**8
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from lumbar.anatomy import LEVEL_LABELS, TARGETS
+from lumbar.html.page import NOTICE
 from lumbar.predict.record import MODELS, SHARES, Records, StudyRecord
 from lumbar.report import prediction
-from lumbar.report.page import NOTICE
 from lumbar.report.prediction import overview_row, study_section, write_report
 
 Maker = Callable[..., StudyRecord]

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from lumbar.anatomy import GRADES, MISSING, TARGETS
+from lumbar.grades.scoring import score_parts, softmax
 from lumbar.report.calibration import confusion, labelled, reliability, reliability_chart
 from lumbar.report.runs import find_runs
 from lumbar.report.scores import PRIOR, SCORE, Baselines, Outcome, class_shares, grade_outcomes
-from lumbar.scoring import score_parts, softmax
 
 
 def fold_file(grades: np.ndarray) -> pd.DataFrame:

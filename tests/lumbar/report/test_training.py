@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lumbar.cli import UserError
-from lumbar.report.page import NOTICE
+from lumbar.html.page import NOTICE
 from lumbar.report.training import write_report
 from lumbar.tables import AXIAL_XY, FOLDS, META, read_table, write_table
 

@@ -1,0 +1,199 @@
+"""Checks of the label coordinates: do they point at something, at the right thing, on the right side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from lumbar.anatomy import GRADES, LEVELS, NFN, PARTS, SAGITTAL_T1, SAGITTAL_T2, SCS, SERIES_TYPES, SS, TARGETS
+from lumbar.audit.findings import Check, Exhibit, Finding, Mark, judge, note
+from lumbar.audit.inputs import SLICE, Inputs, records
+from lumbar.labels.sagittal_labels import CANAL_BEHIND, FORAMEN_ABOVE, MAX_DISTANCE
+
+TYPE_OF_PART: Final = dict(zip(PARTS, SERIES_TYPES, strict=True))
+"""Series type on which each condition group is marked."""
+
+
+def labels_are_known(inputs: Inputs, title: str) -> Iterator[Finding]:
+    """Look for rows of unknown conditions or levels, or without coordinates."""
+    given = inputs["coordinates"]
+    unknown = given.loc[~given.index.isin(inputs.labels.index)]
+    cases = [f"{row.condition} {row.level} ({row.x}, {row.y})" for row in records(unknown)]
+    yield judge(title, cases, len(given), "unknown condition or level, or no position")
+
+
+def labels_have_slices(inputs: Inputs, title: str) -> Iterator[Finding]:
+    """Look for orphans: labels of a series or slice that is not there."""
+    labels, files = inputs.labels, inputs.files["train"]
+    series = labels["series_id"].isin(files["series_id"])
+    yield judge(
+        title.format("series"),
+        labels.loc[~series, "series_id"].unique(),
+        labels["series_id"].nunique(),
+        "series that are not there",
+    )
+    labels = labels[series]
+    slices = pd.MultiIndex.from_frame(labels[SLICE]).isin(pd.MultiIndex.from_frame(files[SLICE]))
+    yield judge(title.format("slice"), _names(labels[~slices]), len(labels), "labels on slices that are not there")
+
+
+def labels_are_on_their_type(inputs: Inputs, title: str) -> Iterator[Finding]:
+    """Look for conditions marked on a series type that does not show them, or in another study's series."""
+    rows = inputs.labels.merge(inputs["series"].drop_duplicates("series_id"), on="series_id", suffixes=("", "_listed"))
+    wrong = rows[rows["series_description"] != rows["part"].map(TYPE_OF_PART)]
+    yield judge(title, _names(wrong), len(rows), "marked on another type of series")
+    stray = rows[rows["study_id"] != rows["study_id_listed"]]
+    yield judge("labels name their series' study", _names(stray), len(rows), "the series is another study's")
+
+
+def points_are_complete(inputs: Inputs, title: str) -> Iterator[Finding]:
+    """Look for targets marked twice, and for series with fewer than five levels of a condition."""
+    labels = inputs.labels
+    twice = labels[labels.duplicated(["study_id", "condition", "level"])]
+    yield note("targets are marked once", _names(twice), len(labels), "marked again")
+    levels = labels.groupby(["series_id", "condition"])["level"].nunique().reset_index()
+    for part in PARTS:
+        own = levels[levels["condition"].isin(labels.loc[labels["part"] == part, "condition"])]
+        few = [f"{row.series_id} ({row.level})" for row in records(own[own["level"] < len(LEVELS)])]
+        yield note(title.format(part.upper()), few, len(own), "series and sides with fewer points (how many)")
+
+
+def grades_and_points_agree(inputs: Inputs, title: str) -> Iterator[Finding]:
+    """Look for graded targets without a point, and for points without a grade."""
+    cells = inputs["train"].melt("study_id", list(TARGETS))
+    graded = set(cells.loc[cells["value"].isin(GRADES), ["study_id", "variable"]].itertuples(index=False, name=None))
+    if not graded:
+        return
+    labels = inputs.labels
+    marked = set(zip(labels["study_id"], labels["condition"] + "_" + labels["level"], strict=True))
+    for name, cases, total, text in (
+        (title, graded - marked, graded, "graded, but not marked"),
+        ("points have a grade", marked - graded, marked, "marked, but not graded"),
+    ):
+        named = [f"{study} {target}" for study, target in sorted(cases)]
+        yield note(name, named, len(total), text)
+
+
+def foramina_on_two_slices(inputs: Inputs, title: str) -> Iterator[Finding]:
+    """Look for left and right foramina of a level on one sagittal slice: scoliosis, or a mistake."""
+    pairs = _pairs(inputs.labels, NFN)
+    shared = pairs[pairs["instance_number"] == pairs["instance_number_right"]]
+    yield judge(
+        title,
+        _names(shared),
+        len(pairs),
+        "on one slice (a curved spine, or a slip)",
+        mildest="info",
+        error_above=0.5,
+        exhibits=_pair_exhibits(shared),
+    )
+
+
+def labels_are_inside(inputs: Inputs, title: str) -> Iterator[Finding]:
+    """Look for labels outside their image."""
+    rows = inputs.placed_labels
+    inside = rows["x"].between(0, rows["img_w"]) & rows["y"].between(0, rows["img_h"])
+    outside = rows[~inside]
+    exhibits = [_exhibit(row, (_mark(row),), f" at ({row.x:.0f}, {row.y:.0f})") for row in records(outside)]
+    yield judge(title, _names(outside), len(rows), "outside", exhibits=exhibits)
+
+
+def left_is_left(inputs: Inputs, title: str) -> Iterator[Finding]:
+    """Look for left points that lie to the patient's right of their right counterparts."""
+    for part in (NFN, SS):
+        pairs = _pairs(inputs.placed_labels, part).dropna(subset=["towards_left", "towards_left_right"])
+        if part == NFN:
+            pairs = pairs[pairs["instance_number"] != pairs["instance_number_right"]]
+        swapped = pairs[pairs["towards_left"] < pairs["towards_left_right"]]
+        yield judge(
+            title.format(part.upper()),
+            _names(swapped),
+            len(pairs),
+            "left and right are swapped",
+            exhibits=_pair_exhibits(swapped),
+        )
+
+
+def labels_are_near_stage1(inputs: Inputs, title: str) -> Iterator[Finding]:
+    """Look for canal and foramen points far from the stage-1 level point of their slice, usual offsets undone."""
+    stage1 = inputs["stage1"][[*SLICE, "level", "x", "y"]]
+    rows = inputs.placed_labels
+    for part in (SCS, NFN):
+        both = rows[rows["part"] == part].merge(stage1, on=[*SLICE, "level"], suffixes=("", "_stage1"))
+        across = (both["x"] - both["x_stage1"]) / both["img_w"] - CANAL_BEHIND * (part == SCS)
+        down = (both["y"] - both["y_stage1"]) / both["img_h"] + FORAMEN_ABOVE * (part == NFN)
+        far = both[np.hypot(across, down) > MAX_DISTANCE]
+        exhibits = [
+            _exhibit(row, (_mark(row), Mark(row.x_stage1, row.y_stage1, "stage 1")), "") for row in records(far)
+        ]
+        yield judge(
+            title.format(part.upper()),
+            _names(far),
+            len(both),
+            f"over {MAX_DISTANCE:.0%} of the image away",
+            error_above=0.2,
+            exhibits=exhibits,
+        )
+
+
+def series_have_stage1(inputs: Inputs, title: str) -> Iterator[Finding]:
+    """Look for sagittal series that the sagittal localiser cannot learn from."""
+    series = inputs["series"]
+    sagittal = series.loc[series["series_description"].isin([SAGITTAL_T1, SAGITTAL_T2]), "series_id"]
+    without = sagittal[~sagittal.isin(inputs["stage1"]["series_id"])]
+    yield judge(title, without, len(sagittal), "without; part 2 of the labels says why", error_above=0.5)
+
+
+def _pairs(labels: pd.DataFrame, part: str) -> pd.DataFrame:
+    """Pair the left with the right point of a level where both are on one series; the right's columns end in _right."""
+    own = labels[labels["part"] == part]
+    keys = ["study_id", "series_id", "level"]
+    return own[own["side"] == "left"].merge(own[own["side"] == "right"], on=keys, suffixes=("", "_right"))
+
+
+def _pair_exhibits(pairs: pd.DataFrame) -> list[Exhibit]:
+    """Show both points of each pair on the slice of the left one."""
+    exhibits = []
+    for row in records(pairs):
+        note = (
+            "" if row.instance_number == row.instance_number_right else f"; right on slice {row.instance_number_right}"
+        )
+        marks = (_mark(row), Mark(row.x_right, row.y_right, "right"))
+        exhibits.append(_exhibit(row, marks, note))
+    return exhibits
+
+
+def _mark(row: Any) -> Mark:
+    return Mark(row.x, row.y, row.side)
+
+
+def _exhibit(row: Any, marks: Sequence[Mark], note: str) -> Exhibit:
+    study, series, instance = row.study_id, row.series_id, row.instance_number
+    return Exhibit(int(study), int(series), int(instance), _target(row) + note, tuple(marks))
+
+
+def _names(rows: pd.DataFrame) -> list[str]:
+    return [f"{row.study_id}/{row.series_id}/{row.instance_number} {_target(row)}" for row in records(rows)]
+
+
+def _target(row: Any) -> str:
+    """Write a target briefly: ``left NFN L4/L5``, ``SCS L1/L2``."""
+    side = "" if row.side == "canal" else f"{row.side} "
+    return f"{side}{row.part.upper()} {row.level.upper().replace('_', '/')}"
+
+
+CHECKS: Final = (
+    Check("labels have a known condition, level and position", ("coordinates",), labels_are_known),
+    Check("labels have their {}", ("coordinates",), labels_have_slices),
+    Check("labels are on the right type of series", ("coordinates", "series"), labels_are_on_their_type),
+    Check("{} points at five levels", ("coordinates",), points_are_complete),
+    Check("graded targets have a point", ("coordinates", "train"), grades_and_points_agree),
+    Check("left and right foramina on two slices", ("coordinates",), foramina_on_two_slices),
+    Check("labels lie inside their image", ("coordinates", "meta"), labels_are_inside),
+    Check("{} left is on the patient's left", ("coordinates", "meta"), left_is_left),
+    Check("sagittal series have stage-1 points", ("series", "stage1"), series_have_stage1),
+    Check("{} points lie near the stage-1 points", ("coordinates", "meta", "stage1"), labels_are_near_stage1),
+)

@@ -1,0 +1,212 @@
+"""What an ensemble starts from, what it sees, what it is worth, and how a trained one answers for new studies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADE_SHARES, GRADE_WEIGHTS, GRADES, LEVELS, SCS, TARGETS
+from lumbar.cli import UserError, nearest
+from lumbar.config import find_module
+from lumbar.engine import checkpoint, records
+from lumbar.grades.oof import Floats, Ints, model_names
+from lumbar.grades.scoring import ANY_SEVERE, PART_COLUMNS, score_parts, total_score
+
+ABSENT: Final = -1
+"""Index of a target that does not exist: a level past an end of the lumbar spine."""
+
+OTHER_CONDITIONS: Final = ((1, 2, 3, 4), (2, 0, 3, 4), (1, 0, 4, 3), (4, 0, 1, 2), (3, 0, 2, 1))
+"""Per condition the others: its other side, the canal, the other group on its own side and on the other side."""
+
+MEAN, COMBINED = "mean of models", "MLP"
+"""Names, beside those of the models, of what `compare` scores."""
+
+
+def class_shares() -> Floats:
+    """Give what to answer for a target about which nothing is known: probabilities (25, 3).
+
+    The grades' shares in the real data (`lumbar.anatomy.GRADE_SHARES`), weighted as the metric weights grades: of all
+    constant answers the one that scores best.
+    """
+    shares = [
+        GRADE_SHARES[CONDITION_PARTS[condition]][level] for condition in CONDITIONS for level in range(len(LEVELS))
+    ]
+    weighted = np.array(shares) * GRADE_WEIGHTS
+    return weighted / weighted.sum(-1, keepdims=True)
+
+
+def mean_of_models(probabilities: Tensor) -> Tensor:
+    """Average the models that predicted; where none did, answer with `class_shares`.
+
+    Parameters
+    ----------
+    probabilities : Tensor, shape (N, models, 25, 3)
+        NaN where missing.
+
+    Returns
+    -------
+    Tensor, shape (N, 25, 3)
+    """
+    mean = probabilities.nanmean(1)
+    return torch.where(mean.isnan(), torch.from_numpy(class_shares()).to(mean), mean)
+
+
+def views(levels: bool, conditions: bool) -> Ints:
+    """List which targets are looked at for each target.
+
+    Parameters
+    ----------
+    levels : bool
+        Also the level above and the one below.
+    conditions : bool
+        Also, at the same level, `OTHER_CONDITIONS`.
+
+    Returns
+    -------
+    ndarray, shape (25, K)
+        Target indices, the target itself first; `ABSENT` past the ends of the spine. A column means the same for all
+        targets of a condition group.
+    """
+    rows = []
+    for target in range(len(TARGETS)):
+        condition, level = divmod(target, len(LEVELS))
+        seen = [target]
+        if levels:
+            seen += [target + step if 0 <= level + step < len(LEVELS) else ABSENT for step in (-1, 1)]
+        if conditions:
+            seen += [other * len(LEVELS) + level for other in OTHER_CONDITIONS[condition]]
+        rows.append(seen)
+    return np.array(rows, dtype=np.int64)
+
+
+def compare(output: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Score each model, their mean, and what the MLP makes of them, on the same studies.
+
+    Parameters
+    ----------
+    output : mapping
+        Of `mdl_mlp` over a set of studies: `logits` (N, 25, 3), `probabilities` (N, models, 25, 3) of the models,
+        NaN where missing, `target` (N, 25).
+    names : sequence of str
+        Of the models.
+
+    Returns
+    -------
+    dict of dict
+        By model name, `MEAN` and `COMBINED`: ``score scs nfn ss any_severe``. Where a model lacks a target it is
+        scored with `class_shares`; a condition group that it never predicts is NaN, and its score then too.
+    """
+    models = output["probabilities"].double()
+    target = output["target"].cpu().numpy()
+    columns = dict(zip(names, models.unbind(1), strict=True))
+    columns |= {MEAN: mean_of_models(models), COMBINED: output["logits"].double().softmax(-1)}
+    return {name: _score(predicted.cpu().numpy(), target) for name, predicted in columns.items()}
+
+
+def _score(probabilities: Floats, target: Ints) -> dict[str, float]:
+    """Score one model: probabilities (N, 25, 3), NaN where missing; target (N, 25)."""
+    parts = score_parts(np.where(np.isnan(probabilities), class_shares(), probabilities), target)
+    absent = {part for part, own in PART_COLUMNS.items() if np.isnan(probabilities[:, own]).all()}
+    absent |= {ANY_SEVERE} if SCS in absent else set()
+    parts |= dict.fromkeys(absent, float("nan"))
+    return {"score": float("nan") if absent else total_score(parts), **parts}
+
+
+class Combiner:
+    """A trained ensemble: the MLPs of all folds and seeds, averaged.
+
+    Parameters
+    ----------
+    networks : sequence of Module
+        `mdl_mlp` networks with the same inputs.
+    names : sequence of str
+        Of the models, in the order of the networks' inputs.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], names: Sequence[str]) -> None:
+        self.networks = [network.eval() for network in networks]
+        self.names = tuple(names)
+
+    @torch.inference_mode()
+    def combine(self, predictions: Mapping[str, ArrayLike]) -> Floats:
+        """Combine what the models predict for some studies.
+
+        Parameters
+        ----------
+        predictions : mapping of str to array_like, shape (N, 25, 3)
+            Probabilities by model name, NaN where missing. A model that is left out counts as missing.
+
+        Returns
+        -------
+        ndarray, shape (N, 25, 3)
+            Probabilities of every target, each triple summing to 1; `class_shares`, corrected by the MLP, where no
+            model predicted.
+
+        Raises
+        ------
+        ValueError
+            If there are no predictions, or of an unknown model, or shapes differ.
+        """
+        arrays = {name: np.asarray(values, dtype=np.float32) for name, values in predictions.items()}
+        unknown = sorted(arrays.keys() - set(self.names))
+        shapes = {array.shape for array in arrays.values()}
+        if unknown or len(shapes) != 1 or min(shapes)[1:] != (len(TARGETS), len(GRADES)):
+            raise ValueError(
+                f"expected probabilities (N, 25, 3) of {', '.join(self.names)}; got shapes {sorted(shapes)}"
+                + (f" and the unknown {unknown[0]!r}{nearest(unknown[0], self.names)}" if unknown else "")
+            )
+        missing = np.full(min(shapes), np.nan, np.float32)
+        batch = {"probabilities": torch.from_numpy(np.stack([arrays.get(name, missing) for name in self.names], 1))}
+        answers = [network(batch)["logits"].double().softmax(-1) for network in self.networks]
+        return torch.stack(answers).mean(0).numpy()
+
+
+def load_combiner(folder: Path) -> Combiner:
+    """Load every trained fold and seed of an ensemble, fold -1 among them.
+
+    Parameters
+    ----------
+    folder : Path
+        For example ``weights/cfg_mlp``: ``fold<k>/checkpoint_last_seed<s>.pth``, each with the ``config_seed<s>.json``
+        that training wrote beside it.
+
+    Raises
+    ------
+    UserError
+        If there is none, one is damaged or lacks its config, or they read different models.
+    """
+    paths = sorted(folder.glob("fold*/" + checkpoint.NAME.format(seed="*")))
+    if not paths:
+        raise UserError(
+            f"{folder}: no trained ensemble (fold<k>/checkpoint_last_seed<s>.pth); python train.py -C cfg_mlp"
+        )
+    configs = [_read_config(path) for path in paths]
+    names = [model_names(cfg) for cfg in configs]
+    for path, found in zip(paths, names, strict=True):
+        if found != names[0]:
+            raise UserError(
+                f"{path}: combines {', '.join(found)}, but {paths[0]} {', '.join(names[0])}; remove one of them"
+            )
+    networks = []
+    for path, cfg in zip(paths, configs, strict=True):
+        network = find_module("models", cfg.model, ["Net"], f"{path}").Net(cfg)
+        checkpoint.fit_weights(network, checkpoint.load(path), path)
+        networks.append(network)
+    return Combiner(networks, names[0])
+
+
+def _read_config(path: Path) -> Any:
+    """Read the config that a checkpoint was trained with."""
+    snapshot = path.with_name(records.SNAPSHOT.format(seed=checkpoint.seed_of(path)))
+    try:
+        return SimpleNamespace(**json.loads(snapshot.read_text())["config"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{snapshot}: not the config that belongs to {path.name} ({error}); train it again") from error

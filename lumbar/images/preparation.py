@@ -1,0 +1,305 @@
+"""Preparation of the images: DICOM folders in; two 8-bit caches and the metadata table out, each file read once.
+
+A cache mirrors its image folder: what is there and unchanged is kept, what is new or changed is converted, and what has
+lost its source is removed. Everything written depends on the DICOM files alone and appears under its name only when
+it is complete, so that a run killed at any moment and run again ends with the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from tqdm import tqdm
+
+from lumbar import tables
+from lumbar.cli import UserError, parser, require_dir
+from lumbar.files import TEMPORARY, locked
+from lumbar.images.cache import CachedSeries, Source, cache_dir, is_identifier, published
+from lumbar.images.dicom import DicomError, read_slice, read_tags
+from lumbar.parallel import alone, ordered_map
+
+IMAGES: Final = {"train_images": tables.META, "test_images": tables.TEST_META}
+"""The image folders, and the metadata table of each."""
+
+
+@dataclass(frozen=True)
+class SeriesJob:
+    """What to do for one series: the unit of work of a process."""
+
+    images: Path
+    study: str
+    series: str
+    versions: tuple[str, ...]
+    force: bool
+    crashing: frozenset[Path] = frozenset()
+    """Files that are known to crash a decoder, not to be touched again."""
+
+    @property
+    def folder(self) -> Path:
+        """The DICOM files; absent where only a cache is left of the series."""
+        return self.images / self.study / self.series
+
+
+@dataclass
+class Report:
+    """What happened, to one series or to all."""
+
+    done: int = 0
+    kept: int = 0
+    removed: int = 0
+    failures: list[tuple[Path, str]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, other: Report) -> None:
+        """Add the counts, failures and rows of another report."""
+        self.done += other.done
+        self.kept += other.kept
+        self.removed += other.removed
+        self.failures += other.failures
+        self.rows += other.rows
+
+
+def prepare_series(job: SeriesJob) -> Report:
+    """Bring the caches of one series up to date and read its metadata.
+
+    Parameters
+    ----------
+    job : SeriesJob
+        The series; one whose folder is gone loses its cached slices.
+
+    Returns
+    -------
+    Report
+        Counts of slices, the failures, and a metadata row for each usable slice.
+    """
+    report = Report()
+    caches = [
+        CachedSeries(cache_dir(job.images, version) / job.study / job.series, version, job.force)
+        for version in job.versions
+    ]
+    present: set[int] = set()
+    for path in _dicom_files(job.folder):
+        if not is_identifier(path.stem) or int(path.stem) in present:
+            report.failures.append((path, "no instance number, or a second file with it; expected for example 12.dcm"))
+            continue
+        present.add(int(path.stem))
+        try:
+            if path in job.crashing:
+                raise DicomError(path, "crashes the decoder, or takes more memory than there is")
+            tags, changed = _prepare_slice(path, caches)
+        except DicomError as error:
+            report.failures.append((error.path, error.reason))
+            continue
+        report.done += changed
+        report.kept += not changed
+        numbers = {"study_id": int(job.study), "series_id": int(job.series), "instance_number": int(path.stem)}
+        report.rows.append(tags | numbers)
+    report.removed = len({instance for cache in caches for instance in cache.finish()} - present)
+    return report
+
+
+def _prepare_slice(path: Path, caches: Sequence[CachedSeries]) -> tuple[dict[str, Any], bool]:
+    """Bring one slice up to date; return its tags and whether it had to be decoded."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DicomError(path, f"cannot be read ({error.strerror})") from error
+    instance, source = int(path.stem), Source.of(content)
+    stale = [cache for cache in caches if not cache.keep(instance, source)]
+    if caches and not stale:
+        return read_tags(path, content), False
+    image = read_slice(path, content)
+    for cache in stale:
+        cache.write(instance, source, image)
+    return image.tags, True
+
+
+def _dicom_files(folder: Path) -> list[Path]:
+    """List the DICOM files of a series, by instance number; hidden files and other suffixes are ignored."""
+    if not folder.is_dir():
+        return []
+    files = [path for path in folder.iterdir() if path.suffix.lower() == ".dcm" and not path.name.startswith(".")]
+    return sorted(files, key=lambda path: (int(path.stem) if is_identifier(path.stem) else -1, path.name))
+
+
+def _isolate(job: SeriesJob) -> Report:
+    """Prepare a series that crashed its process: find the files that do so, and leave them out."""
+    crashing = frozenset(path for path in _dicom_files(job.folder) if not alone(_survives, path, _dies))
+    whole = Report(failures=[(job.folder, "crashes the process that converts it, or takes more memory than there is")])
+    return alone(prepare_series, replace(job, crashing=crashing), lambda _: whole)
+
+
+def _survives(path: Path) -> bool:
+    """Decode a file, for better or worse."""
+    with suppress(DicomError):
+        read_slice(path)
+    return True
+
+
+def _dies(_: Path) -> bool:
+    return False
+
+
+def prepare_all(
+    jobs: Sequence[SeriesJob], workers: int, description: str = "series", quiet: bool = False
+) -> Iterator[Report]:
+    """Prepare many series on several processes; a file that crashes one is found and left out.
+
+    Parameters
+    ----------
+    jobs : sequence of SeriesJob
+        The series.
+    workers : int
+        Processes.
+    description, quiet
+        Text of the progress bar, and whether to show none.
+
+    Yields
+    ------
+    Report
+        One per series, in their order.
+    """
+    return ordered_map(prepare_series, jobs, workers, description, "series", lost=_isolate, quiet=quiet)
+
+
+def prepare_images(
+    images: Path, versions: Sequence[str], table: tables.Table | None, workers: int, force: bool = False
+) -> Report:
+    """Bring the caches and the metadata table of an image folder up to date.
+
+    Parameters
+    ----------
+    images : Path
+        ``<study>/<series>/<instance>.dcm``, for example ``datamount/train_images``. The caches go beside it.
+    versions : sequence of str
+        The caches to make, of ``v01 v04``.
+    table : Table or None
+        The metadata table to write beside it, if any.
+    workers : int
+        Processes.
+    force : bool
+        Convert also what has not changed.
+
+    Returns
+    -------
+    Report
+        Of all series; each failure has been printed on stderr.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no series, or an output cannot be written.
+    """
+    total = Report()
+    with locked(images, lambda: _say(f"{images}: another run is at work on it; waiting for its end")):
+        present = list(_series(images, total.failures))
+        if not present:
+            raise UserError(f"{images}: holds no folder <study number>/<series number>/ of DICOM files", status=2)
+        cached = {key for version in versions for key in _series(cache_dir(images, version), [])}
+        jobs = [SeriesJob(images, *key, tuple(versions), force) for key in sorted({*present, *cached})]
+        for path, reason in total.failures:
+            _say(f"{path}: {reason}")
+        try:
+            for report in prepare_all(jobs, workers, images.name):
+                for path, reason in report.failures:
+                    _say(f"{path}: {reason}")
+                total.add(report)
+            if table is not None:
+                _write_metadata(total.rows, images.parent, table)
+        except OSError as error:
+            raise UserError(
+                f"{error.filename}: cannot be written ({error.strerror}); finished files are kept"
+            ) from error
+    return total
+
+
+def _series(folder: Path, misnamed: list[tuple[Path, str]]) -> Iterator[tuple[str, str]]:
+    """List the series (study, series) of a folder of images; hidden entries and plain files are ignored."""
+    for path in _folders(folder, misnamed):
+        for series in _folders(path, misnamed):
+            yield path.name, series.name
+
+
+def _folders(folder: Path, misnamed: list[tuple[Path, str]]) -> Iterator[Path]:
+    """List the folders whose names are identifiers; note the others."""
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not path.is_dir():
+            continue
+        if is_identifier(path.name):
+            yield path
+        else:
+            misnamed.append((path, "the folder name is no study or series number; expected <study>/<series>/"))
+
+
+def _write_metadata(rows: Sequence[dict[str, Any]], data: Path, table: tables.Table) -> None:
+    """Write the metadata table, sorted by series and instance."""
+    for leftover in data.glob(f".{table.path}.*{TEMPORARY}"):
+        leftover.unlink(missing_ok=True)
+    frame = pd.DataFrame(list(rows), columns=list(table.columns))
+    tables.write_table(frame.sort_values(["series_id", "instance_number"], ignore_index=True), data, table)
+
+
+def _say(line: str) -> None:
+    """Print a line on stderr without tearing the progress bar."""
+    tqdm.write(line, file=sys.stderr)
+
+
+def main(description: str | None, argv: Sequence[str] | None, versions: Sequence[str], metadata: bool) -> int:
+    """Run one of the preparation scripts.
+
+    Parameters
+    ----------
+    description : str
+        The script's docstring.
+    argv : sequence of str or None
+        Command line.
+    versions : sequence of str
+        The caches that the script makes.
+    metadata : bool
+        Whether it writes the metadata table.
+
+    Returns
+    -------
+    int
+        Exit status: 1 if any file failed.
+    """
+    arguments = parser(description or "")
+    arguments.add_argument(
+        "--images", nargs="+", choices=list(IMAGES), metavar="NAME",
+        help=f"image folders to prepare, of {', '.join(IMAGES)} (default: those that are there)",
+    )  # fmt: skip
+    arguments.add_argument(
+        "--as-published", action="store_true",
+        help="make the pictures that the published networks were trained on, in folders of their own "
+        "(<images>_v01published; for published weights alone, see docs/kaggle.md)",
+    )  # fmt: skip
+    arguments.add_argument("--force", action="store_true", help="convert also what has not changed")
+    options = arguments.parse_args(argv)
+    hint = "Get it with scripts/download_data.sh, or make a synthetic one with scripts/make_phantom.py"
+    require_dir(options.data, "the data folder", hint)
+    names = options.images or [name for name in IMAGES if (options.data / name).is_dir()] or list(IMAGES)[:1]
+    versions = [published(version) for version in versions] if options.as_published else versions
+    failed = False
+    for name in dict.fromkeys(names):
+        images = require_dir(options.data / name, "<study>/<series>/<instance>.dcm", hint)
+        table = IMAGES[name] if metadata else None
+        start = time.perf_counter()
+        report = prepare_images(images, versions, table, options.workers, options.force)
+        seconds = time.perf_counter() - start
+        outputs = [cache_dir(images, version).name for version in versions] + ([table.path] if table else [])
+        print(
+            f"{images}: {report.done} slices done, {report.kept} kept, {len(report.failures)} failed, "
+            f"{report.removed} removed in {seconds:.1f} s ({(report.done + report.kept) / seconds:.0f} slices/s); "
+            f"{' '.join(outputs)}"
+        )
+        failed |= bool(report.failures)
+    return int(failed)

@@ -1,0 +1,195 @@
+"""Which slices there are and where they lie in the patient: the metadata table as sorted arrays.
+
+Datasets and aggregations build a `SliceIndex` once; every later question (the slices of a series, their spatial order,
+the row of an instance number) is a search in sorted arrays.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from lumbar.cli import UserError
+from lumbar.images.volumes import scan_pngs
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_log = logging.getLogger(__name__)
+
+_STRIDE: Final = 1 << 32
+"""Above every instance number: turns (series row, instance number) into one sortable key."""
+
+
+class SliceIndex:
+    """Slices of some series, one row each, sorted by series and instance number.
+
+    Parameters
+    ----------
+    meta : DataFrame
+        Rows of the metadata table (`lumbar.tables.META`), in any order.
+
+    Attributes
+    ----------
+    study_id, series_id, instance : ndarray, shape (N), int64
+        What each slice is.
+    position : ndarray, shape (N, 3)
+        ImagePositionPatient, mm; NaN where the tag is absent.
+    orientation : ndarray, shape (N, 6)
+        ImageOrientationPatient; NaN where absent.
+    spacing : ndarray, shape (N, 2)
+        PixelSpacing: between rows, between columns, mm; NaN where absent.
+    size : ndarray, shape (N, 2), int64
+        Width and height, pixels.
+    series : ndarray, shape (M), int64
+        The distinct series, ascending.
+    first : ndarray, shape (M + 1), int64
+        First row of each series; N behind the last.
+    common_size : ndarray, shape (M, 2), int64
+        Most frequent width and height in each series.
+    """
+
+    def __init__(self, meta: pd.DataFrame) -> None:
+        meta = meta.sort_values(["series_id", "instance_number"], kind="stable")
+        self.study_id, self.series_id, self.instance = (
+            meta[name].to_numpy(np.int64) for name in ("study_id", "series_id", "instance_number")
+        )
+        self.position = tag_vectors(meta["ImagePositionPatient"], 3)
+        self.orientation = tag_vectors(meta["ImageOrientationPatient"], 6)
+        self.spacing = tag_vectors(meta["PixelSpacing"], 2)
+        self.size = meta[["img_w", "img_h"]].to_numpy(np.int64)
+        self.series, first = np.unique(self.series_id, return_index=True)
+        self.first = np.append(first, len(meta)).astype(np.int64)
+        self._keys = np.repeat(np.arange(len(self.series)), np.diff(self.first)) * _STRIDE + self.instance
+        self.common_size = self._common_size()
+
+    def __len__(self) -> int:
+        return len(self.instance)
+
+    def series_row(self, series_id: ArrayLike) -> Ints:
+        """Positions of series in `series`; -1 for a series without slices."""
+        wanted = np.asarray(series_id, dtype=np.int64)
+        if not len(self.series):
+            return np.full(wanted.shape, -1, dtype=np.int64)
+        row = np.searchsorted(self.series, wanted).clip(max=len(self.series) - 1)
+        return np.where(self.series[row] == wanted, row, -1).astype(np.int64)
+
+    def find(self, series_id: ArrayLike, instance: ArrayLike) -> Ints:
+        """Rows of slices given by series and instance number; -1 for a slice that is not there."""
+        series_row = self.series_row(series_id)
+        wanted = series_row * _STRIDE + np.asarray(instance, dtype=np.int64)
+        if not len(self):
+            return np.full(wanted.shape, -1, dtype=np.int64)
+        row = np.searchsorted(self._keys, wanted).clip(max=len(self) - 1)
+        return np.where((series_row >= 0) & (self._keys[row] == wanted), row, -1).astype(np.int64)
+
+    def rows_of(self, series_id: int) -> Ints:
+        """Rows of one series' slices; none if it has none."""
+        row = int(self.series_row(series_id))
+        return np.arange(self.first[row], self.first[row + 1]) if row >= 0 else np.zeros(0, dtype=np.int64)
+
+    def between(self, series_id: ArrayLike, lowest: ArrayLike, highest: ArrayLike) -> tuple[Ints, Ints]:
+        """First row, and row behind the last, of the slices from one instance number to another of known series."""
+        base = self.series_row(series_id) * _STRIDE
+        start = np.searchsorted(self._keys, base + np.asarray(lowest, dtype=np.int64))
+        stop = np.searchsorted(self._keys, base + np.asarray(highest, dtype=np.int64), side="right")
+        return start.astype(np.int64), stop.astype(np.int64)
+
+    def right_to_left(self) -> Ints:
+        """All rows, series after series, each by increasing patient x (the patient's right to left).
+
+        A series with a slice of unknown position, and slices at one position, stand by instance number.
+        """
+        x = self.position[:, 0]
+        series_row = np.repeat(np.arange(len(self.series)), np.diff(self.first))
+        unknown = np.zeros(len(self.series), dtype=bool)
+        unknown[series_row[np.isnan(x)]] = True
+        return np.lexsort((self.instance, np.where(unknown[series_row], 0.0, x), series_row)).astype(np.int64)
+
+    def feet_to_head(self, rows: Ints, group: Ints) -> Ints:
+        """Order slices of axial stacks along the stack, from the feet to the head, within each group.
+
+        The order is that of the positions along the group's mean slice normal, because with tilted slices the z of
+        the first pixel alone can run against the stack. Unknown positions: by instance number.
+
+        Parameters
+        ----------
+        rows : ndarray, shape (R)
+            Rows of slices.
+        group : ndarray, shape (R)
+            Ascending numbers of the groups, from 0.
+
+        Returns
+        -------
+        ndarray, shape (R)
+            The same rows, group after group.
+        """
+        normal = np.cross(self.orientation[rows, :3], self.orientation[rows, 3:])
+        normal *= np.where(normal[:, 2:] < 0, -1.0, 1.0)
+        mean = np.zeros((int(group.max(initial=-1)) + 1, 3))
+        np.add.at(mean, group, normal)  # its length does not matter
+        height = (self.position[rows] * mean[group]).sum(axis=1)  # NaN for the group if one slice has no orientation
+        unknown = np.zeros(len(mean), dtype=bool)
+        unknown[group[np.isnan(height)]] = True
+        return rows[np.lexsort((self.instance[rows], np.where(unknown[group], 0.0, height), group))]
+
+    def _common_size(self) -> Ints:
+        common = self.size[self.first[:-1]].copy()
+        if len(self):
+            spread = np.maximum.reduceat(self.size, self.first[:-1]) - np.minimum.reduceat(self.size, self.first[:-1])
+            for row in np.flatnonzero(spread.any(axis=1)):
+                sizes, count = np.unique(self.size[self.first[row] : self.first[row + 1]], axis=0, return_counts=True)
+                common[row] = sizes[count.argmax()]
+        return common
+
+
+def load_slices(meta: pd.DataFrame, cache: Path, series: pd.DataFrame) -> SliceIndex:
+    """Index the slices of some series that the cache really holds.
+
+    Parameters
+    ----------
+    meta : DataFrame
+        The metadata table.
+    cache : Path
+        The PNG cache.
+    series : DataFrame
+        `study_id` and `series_id` of the series wanted.
+
+    Returns
+    -------
+    SliceIndex
+        Slices that have both a metadata row and a PNG; how many have not is logged.
+
+    Raises
+    ------
+    UserError
+        If series are wanted but not one of their slices is there.
+    """
+    wanted = meta[meta["series_id"].isin(series["series_id"])]
+    cached = [
+        (series_id, instance)
+        for study_id, series_id in zip(series["study_id"], series["series_id"], strict=True)
+        for instance, _ in scan_pngs(cache / str(study_id) / str(series_id))
+    ]
+    keys = pd.MultiIndex.from_frame(wanted[["series_id", "instance_number"]])
+    present = keys.isin(cached) if cached else np.zeros(len(wanted), dtype=bool)
+    if len(series) and not present.any():
+        raise UserError(
+            f"{cache}: holds none of the {len(wanted)} slices that the metadata lists for {len(series)} series; "
+            "make it with scripts/prepare.py"
+        )
+    if not present.all():
+        _log.warning("%s: lacks %d of %d slices; they are left out", cache, (~present).sum(), len(wanted))
+    return SliceIndex(wanted[present])
+
+
+def tag_vectors(column: pd.Series, length: int) -> Floats:
+    """Turn a column of tuples into an array (N, length); NaN where a tag is absent or has another number of values."""
+    unknown = (np.nan,) * length
+    values = [value if isinstance(value, tuple | list) and len(value) == length else unknown for value in column]
+    return np.array(values, dtype=np.float64).reshape(-1, length)

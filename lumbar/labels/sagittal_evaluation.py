@@ -1,0 +1,102 @@
+"""How good the stage-1 sagittal labels are, measured against exact level points where there are some (truth.csv)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lumbar.anatomy import LEVELS
+from lumbar.labels.sagittal_labels import shift_distances
+
+
+class Accuracy(NamedTuple):
+    """Distances of label points from the truth."""
+
+    points: int
+    """Points with a truth on their slice and level."""
+    median_px: float
+    median_mm: float
+    share_within_10_mm: float
+
+
+def true_level_points(truth: pd.DataFrame) -> pd.DataFrame:
+    """Select the level points of ``truth.csv`` and number their levels.
+
+    Parameters
+    ----------
+    truth : DataFrame
+        Rows of ``truth.csv``; where it has a column ``structure``, its other structures are left out.
+
+    Returns
+    -------
+    DataFrame
+        The same columns, and ``position``: 0 for L1/L2 to 4 for L5/S1.
+    """
+    rows = truth[truth["structure"] == "level"] if "structure" in truth else truth
+    return rows.assign(position=rows["level"].map(LEVELS.index))
+
+
+def true_shift(points: pd.DataFrame, truth: pd.DataFrame) -> int | None:
+    """Find by how many levels a series' outlines are misnamed; None where none of its points has a truth.
+
+    Parameters
+    ----------
+    points : DataFrame
+        As `lumbar.labels.sagittal_labels.level_points` gives them.
+    truth : DataFrame
+        Rows of `true_level_points` of this series.
+    """
+    distances = shift_distances(points, truth)
+    best = min(distances, key=lambda shift: distances[shift])
+    return best if np.isfinite(distances[best]) else None
+
+
+def accuracy(labels: pd.DataFrame, truth: pd.DataFrame, meta: pd.DataFrame) -> Accuracy:
+    """Measure label points against the truth of their own slice and level.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        Rows of the table of sagittal labels.
+    truth : DataFrame
+        Rows of `true_level_points`.
+    meta : DataFrame
+        Rows of the metadata table; slices without PixelSpacing have no distance in mm.
+    """
+    keys = ["series_id", "instance_number"]
+    both = labels.merge(truth[[*keys, "level", "x", "y"]], on=[*keys, "level"], suffixes=("", "_true"))
+    both = both.merge(meta[[*keys, "PixelSpacing"]], on=keys)
+    spacing = np.array([each if isinstance(each, tuple) else (np.nan, np.nan) for each in both["PixelSpacing"]])
+    offset = np.column_stack([both["y"] - both["y_true"], both["x"] - both["x_true"]])
+    px = np.linalg.norm(offset, axis=1)
+    mm = np.linalg.norm(offset * spacing.reshape(-1, 2), axis=1)
+    mm = mm[np.isfinite(mm)]
+    if not len(mm):
+        return Accuracy(len(px), float(np.median(px)) if len(px) else np.nan, np.nan, np.nan)
+    return Accuracy(len(px), float(np.median(px)), float(np.median(mm)), float((mm <= 10).mean()))
+
+
+def shift_recovery(used: Mapping[int, int | None], true: Mapping[int, int | None]) -> tuple[int, int, int]:
+    """Count what became of the misnamed series.
+
+    Parameters
+    ----------
+    used : mapping of int to (int or None)
+        Shift applied per series, None where it was dropped.
+    true : mapping of int to (int or None)
+        As `true_shift` finds it per series.
+
+    Returns
+    -------
+    (int, int, int)
+        Misnamed series, those of them back at the right level, and series of any kind kept at a wrong level.
+    """
+    misnamed = [series for series, shift in true.items() if shift]
+    back = sum(used[series] == true[series] for series in misnamed)
+    wrong = sum(
+        used[series] is not None and used[series] != shift for series, shift in true.items() if shift is not None
+    )
+    return len(misnamed), back, wrong
