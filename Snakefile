@@ -10,6 +10,9 @@ A run that was killed goes on with the same command: finished steps stay, a trai
 
 from pathlib import Path
 
+from lumbar.cli import UserError
+from lumbar.config import overrides_of
+
 configfile: "configs/workflow.yaml"
 
 DATA, WEIGHTS, REPORTS = config["data"], config["weights"], config["reports"]
@@ -31,13 +34,17 @@ wildcard_constraints:
     fold = "-?[0-9]+",
     seed = "[0-9]+",
 
+if "epochs" in config:
+    raise WorkflowError("epochs: a key of each config, under overrides: <config>: {epochs: 13}")
+try:
+    OVERRIDES = {name: overrides_of(name, config["overrides"]) for name in [*NEEDS, *LOCALISERS]}
+except UserError as error:
+    raise WorkflowError(str(error))
+
 def overrides(name):
-    """Options of train.py for a config: where things lie, then what the config file says for all and for this one."""
-    given = config["overrides"]
-    own = f"{given.get('all', '')} {given.get(name, '')}"
-    if name in config["epochs"]:
-        own += f" --epochs {config['epochs'][name]}"
-    return f"--data_dir {DATA} --weights_dir {WEIGHTS} {own}"
+    """Options of train.py for a config: where things lie, then what the config file says."""
+    keys = {"data_dir": DATA, "weights_dir": WEIGHTS} | OVERRIDES[name]
+    return " ".join(f"--{key} {value}" for key, value in keys.items())
 
 def trained(name, folds=FOLDS, seeds=(SEED,)):
     """Markers of finished trainings. The checkpoints are no outputs: Snakemake would delete those of a killed run."""

@@ -131,6 +131,43 @@ def parse_value(text: str, annotation: Any, name: str) -> Any:
     raise UserError(f"option --{name}: expected {expected}, got {text!r}", status=2)
 
 
+def as_text(value: Any) -> str:
+    """Write a value as it is typed on the command line, so that `parse_value` reads it back: ``[1, 2]`` as ``1,2``."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def overrides_of(name: str, overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Collect what a table of overrides says of one config, and check it.
+
+    Parameters
+    ----------
+    name : str
+        The config.
+    overrides : mapping of str to mapping
+        Values by key, under ``all`` for every config and under a config's name for it alone, which counts more.
+
+    Returns
+    -------
+    dict of str to str
+        Values as they are typed on the command line, by key.
+
+    Raises
+    ------
+    UserError
+        If a table is none, or names a config, a key or a value that does not exist.
+    """
+    known = ["all", *module_names("configs")]
+    for table, values in overrides.items():
+        if table not in known:
+            raise UserError(f"overrides: no config {table!r}{nearest(table, known)}", status=2)
+        if not isinstance(values, Mapping):
+            raise UserError(f"overrides of {table}: expected key: value pairs, got {values!r}", status=2)
+    chosen = {**overrides.get("all", {}), **overrides.get(name, {})}
+    text = {str(key): as_text(value) for key, value in chosen.items()}
+    load_config(name, text)
+    return text
+
+
 def _parse_as(text: str, annotation: Any) -> Any:
     """Parse to one type; ValueError if the text is none of it. The choices of a Literal are texts."""
     if annotation is type(None):

@@ -46,6 +46,19 @@ def trainings(tmp_path: Path, *settings: str) -> dict[str, list[str]]:
     return {config: [line for line in lines if f"-C {config} " in line] for config in CONFIGS}
 
 
+@pytest.mark.parametrize(("setting", "said"), [
+    ("overrides={cfg_dh_12y8: {epoch: 3}}", "config cfg_dh_12y8 has no such key (did you mean 'epochs'?)"),
+    ("overrides={cfg_dh_12y8: {epochs: many}}", "option --epochs: expected a whole number, got 'many'"),
+    ("overrides={cfg_dh_12y9: {epochs: 3}}", "overrides: no config 'cfg_dh_12y9' (did you mean 'cfg_dh_12y8'?)"),
+    ("overrides={all: --epochs 3}", "overrides of all: expected key: value pairs, got '--epochs 3'"),
+    ("epochs={cfg_dh_12y8: 3}", "epochs: a key of each config"),
+])  # fmt: skip
+def test_overrides_are_checked_before_anything_runs(setting: str, said: str, tmp_path: Path) -> None:
+    done = snakemake("-n", "--config", *places(tmp_path), PHANTOM, setting)
+    assert done.returncode != 0
+    assert said in (done.stdout + done.stderr).replace("\n", " ")
+
+
 def test_further_seeds_are_those_of_classifiers(tmp_path: Path) -> None:
     planned = trainings(tmp_path, "seeds=[0,1]")
     assert {config: len(lines) for config, lines in planned.items()} == {

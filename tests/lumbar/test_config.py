@@ -4,7 +4,7 @@ from typing import Literal
 import pytest
 
 from lumbar.cli import UserError
-from lumbar.config import find_module, load_config, module_names, parse_value
+from lumbar.config import find_module, load_config, module_names, overrides_of, parse_value
 
 # The table of the published configs: dataset, model, backbone, image px, batch, batch in validation, epochs, lr, weight
 # decay, cache.
@@ -99,3 +99,16 @@ def test_a_module_that_is_missing_or_lacks_something_is_named() -> None:
         load_config("cfg_dh_12y9")
     with pytest.raises(UserError, match=r"config key 'metric': .*pp_dummy.py does not define calc_metric"):
         find_module("postprocess", "pp_dummy", ["calc_metric"], "config key 'metric'")
+
+
+def test_overrides_of_all_and_of_one() -> None:
+    table = {
+        "all": {"img_size": 64, "pretrained": False},
+        "cfg_dh_29a2": {"img_size": [96, 64], "parts": ["ss", "nfn"]},
+    }
+    assert overrides_of("cfg_dh_29g", table) == {"img_size": "64", "pretrained": "False"}
+    text = overrides_of("cfg_dh_29a2", table)
+    assert text == {"img_size": "96,64", "pretrained": "False", "parts": "ss,nfn"}
+    cfg = load_config("cfg_dh_29a2", text)
+    assert (cfg.img_size, cfg.pretrained, cfg.parts) == ((96, 64), False, ("ss", "nfn"))
+    assert overrides_of("cfg_dh_29g", {}) == {}
