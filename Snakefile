@@ -12,21 +12,19 @@ from pathlib import Path
 
 from lumbar.cli import UserError
 from lumbar.config import overrides_of
+from lumbar.roles import CLASSIFIERS, INFERENCE as LOCALISERS, SAGITTAL, SLICES as Z_LOCALISER
 
 configfile: "configs/workflow.yaml"
 
 DATA, WEIGHTS, REPORTS = config["data"], config["weights"], config["reports"]
 FOLDS, SEEDS, GPUS = config["folds"], config["seeds"], config["gpus"]
 SEED = SEEDS[0]
-LOCALISERS = {"cfg_dh_05b5_loc": "cfg_dh_05b5_loc_test2", "cfg_dh_14p2_locsag": "cfg_dh_14p2_locsag_test"}
-Z_LOCALISER = "cfg_dh_14s10a_locsag"
-CLASSIFIERS = ["cfg_dh_12y8", "cfg_dh_29a2", "cfg_dh_29g"]
 SAGITTAL_LABELS = f"{DATA}/sag_xy/shifted_spinenet_v02.csv.gz"
 AXIAL_XY = f"{DATA}/axial_xy/cfg_dh_05b5_loc_test2.csv.gz"
 SAGITTAL_XY = f"{DATA}/sag_xy/test__cfg_dh_14p2_locsag_test.csv.gz"
-SLICES = f"{DATA}/sag_slice/test__{Z_LOCALISER}.csv.gz"
+SLICE_SCORES = f"{DATA}/sag_slice/test__{Z_LOCALISER}.csv.gz"
 MAPPING = f"{DATA}/axial_lvl/test__dh_14p2___dh_14s10a____locsag_mapped_v02.pkl"
-NEEDS = {"cfg_dh_14p2_locsag": [SAGITTAL_LABELS], Z_LOCALISER: [SAGITTAL_XY]}
+NEEDS = {SAGITTAL: [SAGITTAL_LABELS], Z_LOCALISER: [SAGITTAL_XY]}
 NEEDS |= {classifier: [SAGITTAL_XY, AXIAL_XY, MAPPING] for classifier in CLASSIFIERS}
 
 wildcard_constraints:
@@ -154,7 +152,7 @@ rule aggregate_localisation:
 
 rule aggregate_z_localisation:
     input: trained(Z_LOCALISER), SAGITTAL_XY
-    output: SLICES, MAPPING
+    output: SLICE_SCORES, MAPPING
     shell: "python aggregate_z_localisation.py --data {DATA} --weights {WEIGHTS} --folds {FOLDS} --seed {SEED}"
 
 rule evaluate_localisation:

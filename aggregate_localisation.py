@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from lumbar.cli import run
 from lumbar.localise import aggregation
+from lumbar.roles import AXIAL, INFERENCE, SAGITTAL
 from lumbar.tables import AXIAL_XY, META, SAGITTAL_XY, read_table, write_table
 
 
@@ -33,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return aggregation.find_outputs(options.weights, config, options.folds, options.seed, options.allow_missing)
 
     # All inputs are found before the first table is written.
-    axial = find(aggregation.AXIAL_CONFIG) if options.only != "sagittal" else []
-    sagittal = find(aggregation.SAGITTAL_CONFIG) if options.only != "axial" else []
+    axial = find(INFERENCE[AXIAL]) if options.only != "sagittal" else []
+    sagittal = find(INFERENCE[SAGITTAL]) if options.only != "axial" else []
     objective = ""
     if sagittal:
         objective = aggregation.common_value(sagittal, "mask_objective", options.mask_objective)

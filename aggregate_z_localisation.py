@@ -18,6 +18,7 @@ from lumbar.cli import run
 from lumbar.items.axial_crops import FURTHEST
 from lumbar.localise import aggregation
 from lumbar.localise.axial_mapping import FORAMEN_THRESHOLDS, map_levels
+from lumbar.roles import SLICES
 from lumbar.tables import AXIAL_LEVELS, META, SAGITTAL_SLICES, SAGITTAL_XY, TRAIN_SERIES, read_table, write_table
 
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     outputs = aggregation.find_outputs(
         options.weights,
-        aggregation.Z_CONFIG,
+        SLICES,
         options.folds,
         options.seed,
         options.allow_missing,

@@ -16,7 +16,7 @@ from lumbar.localise.axial_mapping import map_levels
 from lumbar.tables import read_table, write_table
 
 USUAL_AXIAL_POINT: Final = (0.548, 0.527, 0.454, 0.527)
-"""Normalised left and right point where truth.csv has no recesses: the means over the real data (SPEC section 9)."""
+"""Normalised left and right point where truth.csv has no recesses: the means over the real data."""
 
 FORAMEN_X: Final = (10.0, 22.0)
 """Distance of foraminal slices from the middle of the spine, mm."""

@@ -20,7 +20,8 @@ from lumbar.config import find_module, load_config
 from lumbar.engine import checkpoint
 from lumbar.engine.experiment import output_folder
 from lumbar.engine.records import write_snapshot
-from lumbar.predict.checkpoints import AXIAL, CONFIGS, MLP, SAGITTAL, SLICES
+from lumbar.predict.checkpoints import CONFIGS
+from lumbar.roles import AXIAL, MLP, SAGITTAL, SLICES
 
 LEVELS_XY = tuple(value for level in range(5) for value in (0.5, 0.2 + 0.14 * level))
 CONSTANTS = {AXIAL: (0.548, 0.527, 0.454, 0.527), SAGITTAL: LEVELS_XY, SLICES: (0.5, 0.5, 0.5)}

@@ -6,13 +6,14 @@ Expect: seconds on a CPU; a lower score than the mean of the models (docs/mlp.md
 """
 
 from configs.default_config import Config
+from lumbar.roles import CLASSIFIERS
 
 cfg = Config(
     dataset="ds_oof",
     model="mdl_mlp",
     post_process_pipeline="pp_dummy",
     metric="metric_mlp",
-    oof_configs=("cfg_dh_12y8", "cfg_dh_29a2", "cfg_dh_29g"),
+    oof_configs=CLASSIFIERS,
     oof_dropout=0.1,
     hidden_dim=16,
     batch_size=64,  # whole studies: the metric is a function of a set

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lumbar import tables
-from lumbar.anatomy import GRADES, SERIES_TYPES
 from lumbar.cli import UserError
 from lumbar.config import key
 
@@ -48,12 +47,10 @@ class Config:
     sag_labels_table: str = key(tables.SAGITTAL_LABELS.path, "stage-1 sagittal level points, under data_dir")
     axial_xy_table: str = key(tables.AXIAL_XY.path, "predicted axial points, under data_dir")
     sag_xy_table: str = key(tables.SAGITTAL_XY.path, "predicted sagittal level points, under data_dir")
-    sag_slice_table: str = key(tables.SAGITTAL_SLICES.path, "predicted slices of foramina and canal, under data_dir")
     axial_lvl_table: str = key(tables.AXIAL_LEVELS.path, "axial slices of each level, under data_dir")
 
     # Items.
     img_size: int | tuple[int, int] = key(384, "side of the network's input, px; or height,width")
-    condition_filter: tuple[str, ...] = key(SERIES_TYPES, "series types; their order is the condition index")
     parts: tuple[str, ...] = key(("ss",), "condition groups that are read, each on its own series type: ss, nfn, scs")
     filter_logits_mask_thresh_sag_t1: float = key(0.8, "drop a T1 series whose best logits_mask is not over this")
     filter_logits_mask_thresh_sag_t2: float = key(0.8, "the same for T2/STIR series")
@@ -83,7 +80,6 @@ class Config:
     gem_p_trainable: bool = key(False, "learn the power of GeM pooling")
     image_normalization: str = key("simple", "simple: x / 255")
     slicelocation_clip: int = key(80, "patient x is clipped to +- this, mm")
-    classes: tuple[str, ...] = key(GRADES, "grades, in class order")
     model_parts: tuple[str, ...] = key(("nfn", "scs", "ss"), "condition groups that mdl_dh_23c grades")
     mask_loss: float = key(0.02, "share of the mask loss in the sagittal localiser's loss, 0-1")
     mask_objective: Literal["l1", "bce"] = key(

@@ -34,7 +34,7 @@ SAGITTAL_T2: Final = "Sagittal T2/STIR"
 AXIAL_T2: Final = "Axial T2"
 
 SERIES_TYPES: Final = (SAGITTAL_T1, SAGITTAL_T2, AXIAL_T2)
-"""Series descriptions, in the order of the condition index (``cfg.condition_filter``)."""
+"""Series descriptions, in the order of the condition index."""
 
 NFN, SCS, SS = "nfn", "scs", "ss"
 """Short names of the condition groups: neural foraminal narrowing, spinal canal stenosis, subarticular stenosis."""
@@ -68,7 +68,7 @@ GRADE_SHARES: Final = {
 }  # fmt: skip
 """Share of each grade per condition group and level in the real training data; the rest to 1 is missing.
 
-Left and right of a condition have the same shares. Source: the competition's ``train.csv`` (SPEC section 9).
+Left and right of a condition have the same shares. Source: the competition's ``train.csv``.
 """
 
 

@@ -13,7 +13,6 @@ import importlib.util
 import pkgutil
 import types
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from lumbar.cli import UserError, nearest
@@ -215,8 +214,3 @@ def _type_name(annotation: Any) -> str:
         return f"{len(element_types)} comma-separated values"
     names = {type(None): "None", bool: "True or False", int: "a whole number", float: "a number", str: "text"}
     return names.get(annotation, str(annotation))
-
-
-def data_path(cfg: Any, relative: str) -> Path:
-    """Path of a file or folder under ``cfg.data_dir``."""
-    return Path(cfg.data_dir) / relative

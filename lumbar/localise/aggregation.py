@@ -22,11 +22,6 @@ from lumbar.tables import AXIAL_XY, SAGITTAL_SLICES, SAGITTAL_XY
 
 _log = logging.getLogger(__name__)
 
-AXIAL_CONFIG: Final = "cfg_dh_05b5_loc_test2"
-SAGITTAL_CONFIG: Final = "cfg_dh_14p2_locsag_test"
-Z_CONFIG: Final = "cfg_dh_14s10a_locsag"
-"""Whose outputs become which table; the tables carry these names too."""
-
 PROBABILITIES: Final = "bce"
 """`mask_objective` under which `logits_mask` becomes a probability; otherwise the raw output is passed on."""
 

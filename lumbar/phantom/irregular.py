@@ -2,7 +2,7 @@
 
 Each takes the planned series of a study, what the technologist knows, and a random generator, and returns the series
 as an irregular study has them. `ODDITIES` lists them all; `deal` gives each irregular study the next one.
-Source of the list: SPEC section 9.
+Source of the list: what the real data and its public bug reports show.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from lumbar.phantom.patient import Patient
 from lumbar.phantom.plan import PlannedSlice, SeriesPlan, level_centre
 
 UPPER_SHARE: Final = 0.7
-"""Weight of the upper vertebra's corner in a level point (SPEC section 3)."""
+"""Weight of the upper vertebra's corner in a level point (published)."""
 
 KIND_OF_PART: Final = {NFN: SAGITTAL_T1, SCS: SAGITTAL_T2, SS: AXIAL_T2}
 """Series type on which a condition group is marked."""

@@ -1,7 +1,7 @@
 """How a technologist lays the three series of a study over the patient.
 
 A `SeriesPlan` holds every slice plane of a series before anything is rendered. Sizes, spacings, slice counts and
-tilts vary as in the real data (SPEC section 9: sagittal 320 to 760 pixels, 0.3-0.9 mm, slices 4-5 mm apart).
+tilts vary as in the real data (sagittal 320 to 760 pixels, 0.3-0.9 mm, slices 4-5 mm apart).
 """
 
 from __future__ import annotations

@@ -19,12 +19,7 @@ from lumbar.cli import UserError
 from lumbar.config import load_config
 from lumbar.engine import checkpoint, records
 from lumbar.images.cache import published
-
-AXIAL, SAGITTAL, SLICES = "cfg_dh_05b5_loc", "cfg_dh_14p2_locsag", "cfg_dh_14s10a_locsag"
-"""The localisers: axial xy, sagittal xy, sagittal z."""
-
-CLASSIFIERS: Final[tuple[str, ...]] = ("cfg_dh_12y8", "cfg_dh_29a2", "cfg_dh_29g")
-MLP: Final = "cfg_mlp"
+from lumbar.roles import AXIAL, CLASSIFIERS, MLP, SAGITTAL, SLICES
 
 CONFIGS: Final = (AXIAL, SAGITTAL, SLICES, *CLASSIFIERS, MLP)
 """Whose networks a prediction uses."""
@@ -36,7 +31,7 @@ TRAINING_KEYS: Final = frozenset(
     {
         "name", "train", "val", "train_val", "fold", "seed", "debug", "full_test_set", "mask_loss", "oof_dropout",
         "mlp_prior", "data_dir", "weights_dir", "folds_table", "meta_table", "coordinates_table", "sag_labels_table",
-        "axial_xy_table", "sag_xy_table", "sag_slice_table", "axial_lvl_table", "pretrained", "pretrained_weights",
+        "axial_xy_table", "sag_xy_table", "axial_lvl_table", "pretrained", "pretrained_weights",
         "strict", "pop_weights", "resume_training", "epochs", "lr", "weight_decay", "warmup", "batch_size",
         "batch_size_val", "grad_accumulation", "clip_grad", "drop_last", "weighted_sampling", "data_sample",
         "unmapped_items", "nonfinite_limit", "eval_steps", "save_weights_only", "neptune_project", "neptune_mode",

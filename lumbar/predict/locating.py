@@ -19,9 +19,9 @@ from lumbar.localise import aggregation
 from lumbar.localise.aggregation import FoldOutput
 from lumbar.localise.axial_mapping import map_levels
 from lumbar.predict.caching import Cached
-from lumbar.predict.checkpoints import AXIAL, SAGITTAL, SLICES
 from lumbar.predict.clock import Clock
 from lumbar.predict.networks import SPREAD, Ensemble
+from lumbar.roles import AXIAL, SAGITTAL, SLICES
 from lumbar.tables import Table
 
 

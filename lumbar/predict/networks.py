@@ -43,7 +43,6 @@ PLACES: Final = {
     "meta_table": tables.TEST_META.path,
     "axial_xy_table": tables.AXIAL_XY.path,
     "sag_xy_table": tables.SAGITTAL_XY.path,
-    "sag_slice_table": tables.SAGITTAL_SLICES.path,
     "axial_lvl_table": tables.AXIAL_LEVELS.path,
 }
 """Where the tables of new studies lie, whatever training called them."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from lumbar.anatomy import TARGETS
 from lumbar.cli import UserError
@@ -12,9 +11,8 @@ from lumbar.config import load_config
 from lumbar.engine.ranks import Ranks
 from lumbar.grades.combiner import Combiner, class_shares
 from lumbar.grades.oof import model_names
-from lumbar.localise.aggregation import AXIAL_CONFIG, SAGITTAL_CONFIG
 from lumbar.predict.caching import Cached, make_caches
-from lumbar.predict.checkpoints import AXIAL, CLASSIFIERS, MLP, SAGITTAL, SLICES, Trained
+from lumbar.predict.checkpoints import Trained
 from lumbar.predict.checks import Checker, Thresholds
 from lumbar.predict.clock import Clock
 from lumbar.predict.locating import locate
@@ -23,9 +21,7 @@ from lumbar.predict.record import SHARES, SeriesNote, StudyRecord
 from lumbar.predict.study_files import StudyFiles
 from lumbar.predict.study_grades import Graded, grade
 from lumbar.predict.views import Viewer
-
-INFERENCE: Final[dict[str, str]] = {AXIAL: AXIAL_CONFIG, SAGITTAL: SAGITTAL_CONFIG}
-"""Which config says what a localiser looks at when it infers."""
+from lumbar.roles import AXIAL, CLASSIFIERS, INFERENCE, MLP, SAGITTAL, SLICES
 
 
 class Predictor:

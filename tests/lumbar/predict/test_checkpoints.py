@@ -11,10 +11,7 @@ import pytest
 from lumbar.cli import UserError
 from lumbar.config import load_config
 from lumbar.predict.checkpoints import (
-    AXIAL,
-    CLASSIFIERS,
     CONFIGS,
-    SAGITTAL,
     TRAINING_KEYS,
     Trained,
     find_checkpoints,
@@ -22,6 +19,7 @@ from lumbar.predict.checkpoints import (
     restore_config,
 )
 from lumbar.predict.networks import load_network, load_networks
+from lumbar.roles import AXIAL, CLASSIFIERS, SAGITTAL
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import torch
 
 from lumbar.anatomy import GRADE_COLUMNS
 from lumbar.cli import UserError
-from lumbar.predict.checkpoints import AXIAL, CONFIGS, find_checkpoints
+from lumbar.predict.checkpoints import CONFIGS, find_checkpoints
+from lumbar.roles import AXIAL
 
 ROOT = Path(__file__).parents[3]
 predict: Callable[[list[str]], int] = runpy.run_path(str(ROOT / "predict.py"))["main"]

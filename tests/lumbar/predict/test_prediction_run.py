@@ -16,9 +16,9 @@ import pytest
 from lumbar.anatomy import GRADE_COLUMNS, SAGITTAL_T1, TARGETS
 from lumbar.cli import UserError
 from lumbar.grades.combiner import class_shares
-from lumbar.predict.checkpoints import AXIAL, CLASSIFIERS, MLP, SAGITTAL
 from lumbar.predict.predictor import Predictor
 from lumbar.predict.record import MODELS, NEIGHBOUR, OTHER_SERIES, SHARES, StudyRecord, read_record
+from lumbar.roles import AXIAL, CLASSIFIERS, MLP, SAGITTAL
 
 ROOT = Path(__file__).parents[3]
 main: Callable[[list[str]], int] = runpy.run_path(str(ROOT / "predict.py"))["main"]
@@ -68,7 +68,10 @@ def test_a_complete_study_is_read_by_the_models(
     assert found.axial[2].instance_number == 18  # z of L3/L4 is 5.1 mm, that of the slice 5 mm
     assert found.axial[2].distance < 2 and found.axial[2].image.shape == (32, 32)
     assert set(found.models) == set(CLASSIFIERS)
-    assert np.isnan(found.models["cfg_dh_12y8"][15:]).all() and not np.isnan(found.models["cfg_dh_29a2"]).any()
+    graded = {name: ~np.isnan(found.models[name]).any(axis=1) for name in CLASSIFIERS}
+    assert graded["cfg_dh_12y8"].tolist() == [True] * 15 + [False] * 10
+    assert graded["cfg_dh_29a2"].tolist() == [False] * 15 + [True] * 10
+    assert graded["cfg_dh_29g"].all()
     output = capsys.readouterr().out
     assert "study 12 in 12: Sagittal T1 120 (5 slices; sagittal; described as T1)" in output
     assert "1 studies, 25 grades (25 by models)" in output
@@ -183,9 +186,10 @@ def test_weights_of_another_config_and_damaged_ones_are_left_out(
     assert "not a file of tensors and plain values, or damaged" in damaged
     assert f"no network of {MLP} that knows these classifiers: they are averaged" in lines
     found = record(tmp_path, 12)
-    assert found.source == (MODELS,) * 25
-    both = [found.models[name] for name in CLASSIFIERS[1:]]
-    np.testing.assert_allclose(found.probabilities[:15], np.mean(both, axis=0)[:15], atol=1e-6)
+    assert found.source == (OTHER_SERIES,) * 15 + (MODELS,) * 10
+    recesses, everything = (found.models[name] for name in CLASSIFIERS[1:])
+    np.testing.assert_allclose(found.probabilities[:15], everything[:15], atol=1e-6)
+    np.testing.assert_allclose(found.probabilities[15:], (recesses + everything)[15:] / 2, atol=1e-6)
 
 
 def test_nothing_to_grade_with_is_an_error(
