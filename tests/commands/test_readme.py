@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from lumbar import tables
 from lumbar.files import read_pickle
@@ -78,9 +79,15 @@ def test_every_table_has_its_columns(after_the_readme: Path) -> None:
 
 @pytest.mark.parametrize("config", [*TRAINED, *INFERRED])
 def test_every_config_leaves_its_outputs(after_the_readme: Path, config: str) -> None:
+    patients = tables.read_table(after_the_readme / "datamount", tables.FOLDS)
     for fold in FOLDS:
         folder = after_the_readme / "weights" / config / f"fold{fold}"
-        assert (folder / "val_data_seed0.pth").is_file()
+        outputs = torch.load(folder / "val_data_seed0.pth", weights_only=True)
+        held_out = set(patients.loc[patients["fold"] == fold, "series_id"])
+        seen = set(outputs["series_id"].tolist())
+        assert seen <= held_out, "outputs are of the fold's own patients"
+        assert len(seen) > 0.3 * len(held_out)  # T1, T2 and axial series are a third of all each
+        assert torch.isfinite(outputs["logits"]).all() and outputs["logits"].float().std() > 0
         assert (folder / "checkpoint_last_seed0.pth").is_file() == (config in TRAINED)
 
 

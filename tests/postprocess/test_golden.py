@@ -63,3 +63,15 @@ def test_without_the_fill_targets_are_those_of_the_rows():
 def test_dummy_returns_its_input():
     data = {"logits": torch.zeros(1)}
     assert importlib.import_module("postprocess.pp_dummy").post_process_pipeline(None, data, None) is data
+
+
+def test_groups_that_a_network_does_not_grade_are_not_scored():
+    data, _, _, folds = load("pp_dh_04")
+    cfg = SimpleNamespace(pp_bwd_fwd_fill=True)
+    axial = {key: value[data["condition"] == 2] for key, value in data.items()}
+    output = importlib.import_module("postprocess.pp_dh_04").post_process_pipeline(cfg, axial, folds)
+    assert (output["target"][:, :15] == -100).all()
+    metric = calc_metric(cfg, output, folds)
+    assert np.isnan([metric[part] for part in ("scs", "nfn", "any_severe")]).all()
+    assert metric["score"] == metric["ss"]
+    assert (metric["missing_scs"], metric["missing_nfn"]) == (1, 1)

@@ -169,3 +169,13 @@ def test_names_must_tell_models_apart():
         model_names(replace(mlp, oof_configs=(), oof=("x/a.csv", "y/a.csv")))
     with pytest.raises(UserError, match="nothing to combine"):
         model_names(replace(mlp, oof_configs=()))
+
+
+def test_groups_that_a_config_does_not_grade_are_no_answers(tmp_path):
+    """Of cfg_dh_29a2 the subarticular grades count, those of levels between which it filled among them."""
+    write_val_data(tmp_path / "cfg_dh_29a2" / "fold0", 1, [(5, "ss", 1, 3.0)])
+    study_id, found = from_weights(tmp_path, "cfg_dh_29a2", folds(s5=0, s6=0))
+    assert study_id.tolist() == [5, 6]
+    assert np.isnan(found[0, :15]).all()
+    assert (found[0, 15:, 2] > 0.9).all()
+    assert np.isnan(found[1]).all()  # a study without any axial row

@@ -1,5 +1,6 @@
 """The whole command: layouts, broken inputs, fall-backs, resuming, and the rules of a submission."""
 
+import json
 import os
 import runpy
 import shutil
@@ -168,6 +169,24 @@ def test_what_may_not_be_read_is_named(
         closed.chmod(0o755)
     assert f"{closed}: cannot be read (Permission denied)" in capsys.readouterr().err
     check_rules(submission(tmp_path), [1])
+
+
+def test_networks_that_were_trained_on_published_pictures_are_given_such(
+    tmp_path: Path, make_study: MakeStudy, predict: Predict, weights: Path
+) -> None:
+    make_study(tmp_path / "images", 12)
+    assert predict() == 0
+    usual = record(tmp_path, 12)
+    tree = Path(shutil.copytree(weights, tmp_path / "weights"))
+    for path in tree.rglob("config_seed*.json"):
+        snapshot = json.loads(path.read_text())
+        snapshot["config"]["cache"] += "published"
+        path.write_text(json.dumps(snapshot))
+    shutil.rmtree(tmp_path / "out_work")
+    assert predict(weights=tree) == 0
+    found = record(tmp_path, 12)
+    assert found.source == usual.source
+    assert not np.array_equal(found.probabilities, usual.probabilities)
 
 
 def test_weights_of_another_config_and_damaged_ones_are_left_out(
