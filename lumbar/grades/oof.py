@@ -7,6 +7,7 @@ tables of other pipelines in the submission's format. Everywhere a prediction is
 from __future__ import annotations
 
 import logging
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,8 +20,7 @@ from numpy.typing import NDArray
 
 from lumbar.anatomy import GRADE_COLUMNS, GRADES, MISSING, TARGETS
 from lumbar.cli import UserError, nearest
-from lumbar.config import find_module, load_config
-from lumbar.engine import checkpoint
+from lumbar.engine.runs import find_runs, predicted_grades
 from lumbar.files import atomic_path
 from lumbar.grades.scoring import softmax
 from lumbar.tables import SAMPLE_SUBMISSION, read_table
@@ -125,7 +125,7 @@ def align(study_id: Ints, found_id: Ints, found: Floats) -> Floats:
 
 
 def from_weights(weights: Path, name: str, studies: pd.DataFrame) -> tuple[Ints, Floats]:
-    """Read a config's validation outputs, fold by fold, each through the config's own post-processing.
+    """Read a config's validation outputs, fold by fold, each through the post-processing that its run names.
 
     Fold -1 is never read: its validation patients were trained on.
 
@@ -145,35 +145,22 @@ def from_weights(weights: Path, name: str, studies: pd.DataFrame) -> tuple[Ints,
     probabilities : ndarray, shape (M, 25, 3)
         Of the logits averaged over seeds; NaN where nothing was predicted.
     """
-    cfg = load_config(name)
-    needs = ["post_process_pipeline"]
-    pipeline = find_module("postprocess", cfg.post_process_pipeline, needs, f"config {name}").post_process_pipeline
+    notes: list[str] = []
+    runs = find_runs(weights, [name], notes)
+    for note in notes:
+        _log.warning("%s", note)
     ids, logits = [np.empty(0, np.int64)], [np.empty((0, len(TARGETS), len(GRADES)))]
-    for fold, rows in studies.groupby("fold"):
-        outputs = []
-        for path in sorted((weights / name / f"fold{fold}").glob(checkpoint.VAL_DATA.format(seed="*"))):
-            output = pipeline(cfg, checkpoint.load(path), rows)
-            stranger = np.setdiff1d(output["study_id"].numpy(), rows["study_id"])
-            if len(stranger):
-                raise UserError(
-                    f"{path}: predicts study {stranger[0]}, which is not in fold {fold} of the fold file; it was made "
-                    "with other folds and is not out-of-fold here: train it again"
-                )
-            outputs.append(output["logits"].numpy().astype(np.float64))
-        if outputs:
-            ids.append(np.unique(rows["study_id"].to_numpy(np.int64)))
-            logits.append(_mean_of_seeds(np.stack(outputs)))
+    for fold in sorted(studies["fold"].unique()):
+        outputs = [predicted_grades(run, studies) for run in runs if run.fold == fold]
+        made = [output for output in outputs if output is not None]
+        if made:
+            ids.append(made[0][0])
+            with warnings.catch_warnings(action="ignore"):  # a target that no seed predicted
+                logits.append(np.nanmean([own for _, own in made], axis=0))
         else:
             _log.warning("%s has no predictions for fold %s: missing in the ensemble", name, fold)
     study_id, order = np.unique(np.concatenate(ids), return_index=True)
     return study_id, softmax(np.concatenate(logits)[order])
-
-
-def _mean_of_seeds(logits: Floats) -> Floats:
-    """Average logits (seeds, N, 25, 3) over the seeds that predicted; three zeros stand for no prediction."""
-    predicted = logits.any(-1, keepdims=True)
-    count = predicted.sum(0)
-    return np.where(count > 0, logits.sum(0) / np.maximum(count, 1), np.nan)
 
 
 def read_predictions(path: Path) -> tuple[Ints, Floats]:

@@ -9,8 +9,8 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
+from lumbar.engine.runs import Run
 from lumbar.html.charts import COLOURS, Chart, draw
-from lumbar.report.runs import Run
 
 TRAIN_LOSS, VAL_LOSS, VAL_SCORE = "train_loss", "val_loss", "val_score"
 

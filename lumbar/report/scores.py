@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from lumbar.anatomy import GRADE_WEIGHTS, GRADES, LEVELS, MISSING, SCS, TARGETS
 from lumbar.cli import UserError
+from lumbar.engine.runs import Floats, Ints, Run, predicted_grades
 from lumbar.grades.oof import align
 from lumbar.grades.scoring import ANY_SEVERE, PART_COLUMNS, score_parts, softmax, total_score
 from lumbar.labels.human import StudyGrades
-from lumbar.report.runs import Floats, Ints, Run, predicted_grades
 
 SCORE: Final = "score"
 

@@ -14,13 +14,13 @@ from markupsafe import Markup
 from lumbar.anatomy import GRADES, NFN, SCS, SS
 from lumbar.cli import UserError
 from lumbar.config import module_names
+from lumbar.engine.runs import Run, find_runs
 from lumbar.grades.scoring import ANY_SEVERE
 from lumbar.html.charts import COLOURS, draw, steps
 from lumbar.html.page import write_page
 from lumbar.report.calibration import confusion, labelled, reliability_chart
 from lumbar.report.histories import learning_curves, run_line, troubles
 from lumbar.report.localisation import Errors, localisation_errors
-from lumbar.report.runs import Run, find_runs
 from lumbar.report.scores import SCORE, Outcome, grade_outcomes
 from lumbar.report.worst import Slices, worst_studies, worst_targets
 from lumbar.tables import FOLDS, read_table

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from lumbar.anatomy import GRADES, MISSING, TARGETS
+from lumbar.engine.runs import find_runs
 from lumbar.grades.scoring import score_parts, softmax
 from lumbar.report.calibration import confusion, labelled, reliability, reliability_chart
-from lumbar.report.runs import find_runs
 from lumbar.report.scores import PRIOR, SCORE, Baselines, Outcome, class_shares, grade_outcomes
 
 

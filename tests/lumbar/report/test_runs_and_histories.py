@@ -10,8 +10,8 @@ import torch
 
 from lumbar.cli import UserError
 from lumbar.engine import checkpoint, records
+from lumbar.engine.runs import Run, find_runs, predicted_grades
 from lumbar.report.histories import learning_curves, run_line, troubles
-from lumbar.report.runs import Run, find_runs, predicted_grades
 
 Grades = Callable[..., dict[str, torch.Tensor]]
 

@@ -143,12 +143,13 @@ def predicted_grades(run: Run, folds: pd.DataFrame) -> tuple[Ints, Floats] | Non
         if "study_id" not in output or output["logits"].shape[1:] != (len(TARGETS), len(GRADES)):
             return None
     except (KeyError, AttributeError, IndexError, ValueError) as error:
-        raise UserError(
-            f"{run.val_data.name} is not what the config makes ({type(error).__name__}: {error})"
-        ) from error
+        raise UserError(f"{run.val_data} is not what the config makes ({type(error).__name__}: {error})") from error
     study_id, logits = output["study_id"].numpy(), output["logits"].double().numpy()
     stranger = np.setdiff1d(study_id, rows["study_id"])
     if len(stranger):
-        raise UserError(f"predicts study {stranger[0]}, which is not in fold {max(run.fold, 0)} of the fold file")
+        raise UserError(
+            f"{run.val_data}: predicts study {stranger[0]}, which is not in fold {max(run.fold, 0)} of the fold file; "
+            "it was made with other folds and is not out-of-fold here: train it again"
+        )
     order = study_id.argsort()
     return study_id[order], np.where(logits.any(-1, keepdims=True), logits, np.nan)[order]
