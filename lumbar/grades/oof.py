@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from lumbar.anatomy import GRADE_COLUMNS, GRADES, MISSING, TARGETS
 from lumbar.cli import UserError, nearest
+from lumbar.config import load_config
 from lumbar.engine.runs import find_runs, predicted_grades
 from lumbar.files import atomic_path
 from lumbar.grades.scoring import softmax
@@ -145,6 +146,7 @@ def from_weights(weights: Path, name: str, studies: pd.DataFrame) -> tuple[Ints,
     probabilities : ndarray, shape (M, 25, 3)
         Of the logits averaged over seeds; NaN where nothing was predicted.
     """
+    load_config(name)  # an error that names the nearest, where there is no such config
     notes: list[str] = []
     runs = find_runs(weights, [name], notes)
     for note in notes:
