@@ -57,6 +57,10 @@ class Config:
     full_test_set: bool = key(False, "every sagittal slice is an item, labelled or not (inference)")
     dummy_series_id: int = key(999999999, "series_id where a study has no such series")
     pp_bwd_fwd_fill: bool = key(False, "pp_dh_04: a level without a prediction takes the nearest level's")
+    stretch: tuple[float, float] = key(
+        (0.5, 0.9),
+        "training of axial classifiers: share of a sequence that is used, a random contiguous one; least, most",
+    )
     unmapped_items: bool = key(
         True, "training: a level found on a sagittal series alone is an axial classifier's item too, and yields no row"
     )

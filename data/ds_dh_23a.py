@@ -18,9 +18,6 @@ __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"
 Ints = NDArray[np.int64]
 Pixels = NDArray[np.uint8]
 
-STRETCH: Final = (0.5, 0.9)
-"""Share of a sequence that is used in training, a random contiguous one (published)."""
-
 MIRRORED_SHARE: Final = 0.5
 """Share of axial sequences that `cfg.mirror` turns over."""
 
@@ -41,7 +38,7 @@ class CustomDataset(LevelDataset):
 
     def choose_slices(self, part: str, rows: Ints, rng: np.random.Generator) -> tuple[Ints, bool]:
         """Take a stretch of each sequence."""
-        return random_stretch(rows, rng), False
+        return random_stretch(rows, self.cfg.stretch, rng), False
 
     def turn_images(self, part: str, images: Pixels, rng: np.random.Generator) -> tuple[Pixels, bool]:
         """Mirror some axial crops; a turned crop has the patient's left above."""
@@ -52,8 +49,8 @@ class CustomDataset(LevelDataset):
 tr_collate_fn = val_collate_fn = collate_levels
 
 
-def random_stretch(rows: Ints, rng: np.random.Generator) -> Ints:
-    """Draw a contiguous stretch of a sequence: `STRETCH` of its length, rounded up to whole slices."""
-    length = math.ceil(len(rows) * rng.uniform(*STRETCH))
+def random_stretch(rows: Ints, shares: tuple[float, float], rng: np.random.Generator) -> Ints:
+    """Draw a contiguous stretch of a sequence: a uniform share of its length, rounded up to whole slices."""
+    length = math.ceil(len(rows) * rng.uniform(*shares))
     start = rng.integers(len(rows) - length + 1)
     return rows[start : start + length]

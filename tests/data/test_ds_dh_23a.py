@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from configs.default_config import Config
 from data.ds_dh_23a import random_stretch, tr_collate_fn
 from lumbar.anatomy import LEVELS
 from lumbar.engine.batches import training_batches
@@ -14,7 +15,9 @@ from lumbar.tables import AXIAL_LEVELS, read_table, write_table
 def test_lengths_are_rounded_up_from_a_uniform_share(length):
     """Of n slices, ceil(n x U(0.5, 0.9)): k of them with the share of (0.5, 0.9) where k - 1 < n x <= k."""
     rng, draws = np.random.default_rng(0), 4000
-    found = np.bincount([len(random_stretch(np.arange(length), rng)) for _ in range(draws)], minlength=length + 1)
+    found = np.bincount(
+        [len(random_stretch(np.arange(length), Config().stretch, rng)) for _ in range(draws)], minlength=length + 1
+    )
     k = np.arange(length + 1)
     ends = np.clip([(k - 1) / length, k / length], 0.5, 0.9)
     expected = (ends[1] - ends[0]) / 0.4
@@ -23,7 +26,7 @@ def test_lengths_are_rounded_up_from_a_uniform_share(length):
 
 def test_every_start_is_as_likely():
     rng = np.random.default_rng(1)
-    stretches = [random_stretch(np.arange(10), rng) for _ in range(6000)]
+    stretches = [random_stretch(np.arange(10), (0.5, 0.9), rng) for _ in range(6000)]
     assert all((np.diff(stretch) == 1).all() for stretch in stretches)
     starts = np.bincount([stretch[0] for stretch in stretches if len(stretch) == 7])
     assert len(starts) == 4
