@@ -34,8 +34,8 @@ TRAINING_KEYS: Final = frozenset(
         "axial_xy_table", "sag_xy_table", "axial_lvl_table", "pretrained", "pretrained_weights",
         "strict", "pop_weights", "resume_training", "epochs", "lr", "weight_decay", "warmup", "batch_size",
         "batch_size_val", "grad_accumulation", "clip_grad", "drop_last", "weighted_sampling", "data_sample",
-        "stretch", "unmapped_items", "nonfinite_limit", "eval_steps", "save_weights_only", "neptune_project", "neptune_mode",
-        "num_workers", "compile", "channels_last", "sync_batchnorm", "mirror",
+        "stretch", "unmapped_items", "nonfinite_limit", "eval_steps", "save_weights_only", "neptune_project",
+        "neptune_mode", "num_workers", "compile", "channels_last", "sync_batchnorm", "mirror",
     }
 )  # fmt: skip
 """Keys that say how and where a network was trained, not what it is and what it looks at. In all others the networks
