@@ -77,7 +77,7 @@ def test_outlines_become_labels_and_every_loss_is_reported(data: Path, run_scrip
     assert done.returncode == 1  # one file is damaged
     labels = read_table(data, SAGITTAL_LABELS)
     assert list(labels.columns) == list(SAGITTAL_LABELS.columns)
-    assert labels.groupby("series_id")["shift"].unique().map(list).to_dict() == {GOOD: [0], MISNAMED: [-1]}
+    assert labels.groupby("series_id")["shift"].unique().map(list).to_dict() == {GOOD: [0], MISNAMED: [1]}
     assert sorted(labels["instance_number"].unique()) == list(range(3, 10))
     for _, rows in labels.groupby(["series_id", "instance_number"]):
         assert rows["level"].tolist() == list(LEVELS)
