@@ -21,7 +21,7 @@ MINUS, DASH, INFINITY = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{INFINITY}"
 
 
 def load_template(name: str, package: str = "lumbar.report") -> Template:
-    """Load a template that lies beside the modules of a package, or in `lumbar.report`."""
+    """Load a template that lies beside the modules of a package, or in `lumbar.html`."""
     loaders = [PackageLoader(each, ".") for each in dict.fromkeys((package, "lumbar.html"))]
     environment = Environment(
         loader=ChoiceLoader(loaders),

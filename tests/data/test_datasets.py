@@ -130,8 +130,8 @@ def test_training_reverses_foraminal_sequences_with_their_labels(make_dataset):
     moved.aug = None
     usual = {(int(row["series_id"]), int(row["level_num"])): row for i in range(len(still)) for row in still[i]}
     reversed_rows = 0
-    for epoch in range(4):
-        moved.epoch = epoch
+    epochs = 12
+    for moved.epoch in range(epochs):
         for row in (row for i in range(len(moved)) for row in moved[i]):
             wanted = usual[int(row["series_id"]), int(row["level_num"])]
             if torch.equal(row["instance_numbers"], wanted["instance_numbers"]):
@@ -141,8 +141,8 @@ def test_training_reverses_foraminal_sequences_with_their_labels(make_dataset):
             reversed_rows += 1
             for key in ("input", "instance_numbers", "slicelocation"):
                 assert torch.equal(row[key], wanted[key].flip(0)), key
-    foraminal = 4 * 40
-    assert 0.3 * foraminal < reversed_rows < 0.7 * foraminal
+    foraminal = epochs * 40
+    assert 0.4 * foraminal < reversed_rows < 0.6 * foraminal  # a half, and 4.4 standard errors
 
 
 def test_reversal_swaps_left_and_right(make_dataset):
