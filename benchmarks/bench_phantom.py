@@ -18,15 +18,14 @@ from lumbar.anatomy import LEVELS, TARGETS
 from lumbar.cli import positive_int
 from lumbar.images.geometry import SlicePlane
 from lumbar.phantom.patient import Patient, sample_patient
-from lumbar.phantom.render import render_series
-from lumbar.phantom.scanner import acquire, sample_scanner
+from lumbar.phantom.render import acquire, render_series, sample_scanner
 
 SHAPE = (256, 256)
 
 
 def sagittal_stack(patient: Patient) -> list[SlicePlane]:
     """Lay 15 slices over the width of the spine."""
-    x, y, z = patient.canal_centre("l3_l4")
+    x, y, z = patient.centres("l3_l4")["canal"]
     return [
         SlicePlane.from_tags((x + shift, y - 140, z + 128), (0, 1, 0, 0, 0, -1), (1, 1)) for shift in range(-28, 29, 4)
     ]
@@ -36,7 +35,7 @@ def axial_stack(patient: Patient) -> list[SlicePlane]:
     """Lay 6 slices about each disc."""
     planes = []
     for level in LEVELS:
-        centre = patient.canal_centre(level)
+        centre = patient.centres(level)["canal"]
         planes += [
             SlicePlane.from_tags(
                 (centre[0] - 100, centre[1] - 120, centre[2] + above), (1, 0, 0, 0, 1, 0), (0.78, 0.78)

@@ -1,5 +1,7 @@
 """The synthetic competition: patients of known anatomy and grades, imaged and filed as the real ones are.
 
-A patient is a 3-D model in millimetres (`patient`, shaped by `spine` and `ranges`), painted on slice planes of any
-orientation (`canvas`, `bones`, `canal`, `trunk`), given a contrast (`tissue`) and a scanner's flaws (`scanner`).
+A patient is a 3-D model in millimetres (`patient`, along the curve of `spine`, with the measures that `severity` gives
+each grade), painted on slice planes of any orientation (`canvas`, `bones`, `canal`, `trunk`) and imaged (`tissue`,
+`render`). `plan` lays the series over it, `irregular` spoils some, `marks` says where things lie, `study` writes one
+study and `competition` all.
 """

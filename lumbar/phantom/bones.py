@@ -95,16 +95,9 @@ def paint_body(canvas: Canvas, bone: Vertebra) -> None:
 
 
 def paint_arch(canvas: Canvas, bone: Vertebra, arm: float) -> None:
-    """Paint pedicles, articular and transverse processes, lamina and spinous process of a vertebra.
+    """Paint pedicles, articular and transverse processes, lamina and spinous process of a vertebra down to S1.
 
-    Parameters
-    ----------
-    canvas : Canvas
-        Where.
-    bone : Vertebra
-        Which; not one of the sacrum's below S1.
-    arm : float
-        Distance between this vertebra and the next, mm: the articular processes span it.
+    The articular processes span the `arm`, the distance between this vertebra's pedicles and the next one's, mm.
     """
     reach = bone.pedicle_u + 32
     window = canvas.window((bone.pedicle_s - arm, bone.pedicle_s + 0.6 * arm), (-reach, reach), (-7, 56))
@@ -166,9 +159,9 @@ def paint_joint(canvas: Canvas, upper: Vertebra, lower: Vertebra, disc: Disc, ar
     window.paint(line, mix(canvas, "cartilage", "joint_fluid", 0.35))
 
 
-def paint_sacrum(canvas: Canvas, bones: tuple[Vertebra, ...]) -> None:
+def paint_sacrum(canvas: Canvas) -> None:
     """Paint what is lateral of and behind the sacral bodies, with the first two pairs of foramina."""
-    first, second = (next(bone for bone in bones if bone.label == label) for label in ("S1", "S2"))
+    first, second = canvas.patient.bone("S1"), canvas.patient.bone("S2")
     low, high = first.s - 75, first.s + 22
     window = canvas.window((low, high), (-54, 54), (-25, 30))
     if window is None:

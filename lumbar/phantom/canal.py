@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lumbar.anatomy import LEVELS
 from lumbar.phantom.bones import mix
 from lumbar.phantom.canvas import Canvas
-from lumbar.phantom.patient import FORAMEN_RISE, FORAMEN_V, RECESS_V, SIGN
-from lumbar.phantom.profiles import sac_end
+from lumbar.phantom.patient import FORAMEN_RISE, FORAMEN_V, RECESS_V, SIGNS
 from lumbar.phantom.shapes import ellipse, length, segment, slab
 
 ROOTS: Final = 26
@@ -64,19 +64,18 @@ def paint_canal(canvas: Canvas) -> None:
 def paint_foramina(canvas: Canvas) -> None:
     """Paint each side's foramen: tissue that closes it, a keyhole of fat of the grade's size, the root in the fat."""
     patient = canvas.patient
-    for at, disc in enumerate(patient.discs):
-        upper = patient.vertebrae[at]
+    for upper, disc in zip(patient.vertebrae, patient.discs, strict=False):
         if upper.sacral:
             continue
         inner, outer = 0.5 * upper.canal_width - 1.0, upper.pedicle_u + 0.5 * upper.pedicle_width + 1.0
-        for number, sign in enumerate(SIGN.values()):
+        for number, sign in enumerate(SIGNS):
             reach = sorted((sign * inner, sign * (outer + 6)))
             window = canvas.window((disc.s - 8, disc.s + 22), (reach[0], reach[1]), (-3, 14))
             if window is None:
                 continue
             side = window.u * sign
             height = window.s - (disc.s + FORAMEN_RISE)
-            lateral = np.maximum(side - patient.foramen_u(at), 0)
+            lateral = np.maximum(side - upper.pedicle_u, 0)
             depth = window.v - FORAMEN_V + 0.3 * lateral  # the way out leads forwards
             half_height = 0.5 * disc.foramen_height[number]
             half_width = 0.5 * disc.foramen_width[number]
@@ -88,7 +87,7 @@ def paint_foramina(canvas: Canvas) -> None:
             opening += np.square(np.clip(side - (outer - 4), 0, None)) * 0.1
             window.paint(np.maximum(opening, slab(side, inner - 1, outer + 3)), "fat")
             root = ellipse(
-                height - 0.28 * half_height + 0.4 * (side - patient.foramen_u(at)),
+                height - 0.28 * half_height + 0.4 * (side - upper.pedicle_u),
                 depth,
                 min(3.3, 0.42 * float(half_height)),
                 min(2.6, 0.68 * half_width),
@@ -99,14 +98,13 @@ def paint_foramina(canvas: Canvas) -> None:
 def paint_recesses(canvas: Canvas) -> None:
     """Paint each lateral recess: a pocket of fat beside the sac as high as the grade leaves it, its root inside."""
     patient = canvas.patient
-    for at, disc in enumerate(patient.discs):
-        if disc.level is None:
-            continue
-        middle = patient.recess_u(at)
+    for level in LEVELS:
+        _, disc, lower = patient.at_level(level)
+        middle = lower.recess_u
         window = canvas.window((disc.s - 9, disc.s + 9), (-middle - 8, middle + 8), (-2, 12))
         if window is None:
             continue
-        for number, sign in enumerate(SIGN.values()):
+        for number, sign in enumerate(SIGNS):
             half = 0.5 * disc.recess_height[number]
             side = window.u * sign - middle
             depth, height = window.v - RECESS_V, window.s - disc.s
@@ -123,8 +121,8 @@ def paint_traversing_roots(canvas: Canvas) -> None:
         bone, disc, below = patient.vertebrae[at + 1], patient.discs[at], patient.discs[at + 1]
         if bone.sacral:
             continue
-        start, bend = (disc.s - 5, patient.recess_u(at) - 2), (below.s + FORAMEN_RISE + 11, 0.5 * bone.canal_width - 2)
-        end = (below.s + FORAMEN_RISE + 3, patient.foramen_u(at + 1) - 2)
+        start, bend = (disc.s - 5, bone.recess_u - 2), (below.s + FORAMEN_RISE + 11, 0.5 * bone.canal_width - 2)
+        end = (below.s + FORAMEN_RISE + 3, bone.pedicle_u - 2)
         window = canvas.window((end[0] - 3, start[0] + 3), (-end[1] - 3, end[1] + 3), (0, 10))
         if window is not None:
             path = np.minimum(segment(window.s, window.side, start, bend), segment(window.s, window.side, bend, end))
@@ -134,7 +132,7 @@ def paint_traversing_roots(canvas: Canvas) -> None:
 def paint_sac(canvas: Canvas) -> None:
     """Paint the dural sac: dura, CSF, the cord down to its cone, the roots of the cauda equina."""
     patient = canvas.patient
-    low, high = sac_end(patient.vertebrae), patient.vertebrae[0].s
+    low, high = patient.sac_end, patient.vertebrae[0].s
     window = canvas.window((low - 3, high), (-15, 15), (-1, 24))
     if window is None:
         return

@@ -7,25 +7,59 @@ pixels that can hold it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Final
+from functools import cache, cached_property
+from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from lumbar.images.geometry import SlicePlane
 from lumbar.phantom.patient import Patient
 from lumbar.phantom.spine import Table, index
-from lumbar.phantom.texture import Texture, look
 from lumbar.phantom.tissue import Signal
 
 Interval = tuple[float, float]
 
 COARSE: Final = 8
 """Every how many pixels the rectangles are searched."""
+
+
+Texture = Literal["grain", "streak", "blob"]
+Triple = tuple[float, float, float]
+
+VOLUMES: Final[dict[Texture, tuple[tuple[int, int, int], Triple, Triple]]] = {
+    "grain": ((64, 64, 64), (0.9, 0.9, 0.9), (0.9, 0.9, 0.9)),
+    "streak": ((128, 128, 64), (0.6, 0.6, 2.0), (2.6, 2.6, 5.0)),
+    "blob": ((64, 64, 64), (2.0, 2.0, 2.0), (3.2, 3.2, 3.2)),
+}
+"""Periodic noise that gives tissues their unevenness: voxels along each side (powers of 2), size of a voxel (mm),
+standard deviation of the blur that makes the noise smooth (voxels). Streaks run along the third axis."""
+
+
+@cache
+def _volume(texture: Texture) -> NDArray[np.float32]:
+    """Smooth noise of mean 0 and standard deviation 1, the same in every process, flattened."""
+    shape, _, smoothness = VOLUMES[texture]
+    rng = np.random.default_rng([64, list(VOLUMES).index(texture)])
+    noise = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), smoothness, mode="wrap")
+    return ((noise - noise.mean()) / noise.std()).astype(np.float32).ravel()
+
+
+def look(texture: Texture, axes: Sequence[Table], offset: NDArray[np.int64]) -> Table:
+    """Look a texture up at points (x, y, z in mm, broadcastable; nearest voxel).
+
+    The patient starts `offset` voxels into the volume, shape (3,).
+    """
+    shape, voxels, _ = VOLUMES[texture]
+    i, j, k = (
+        (axis * np.float32(1 / voxel) + np.float32(start + 4096)).astype(np.int32) & (side - 1)  # 4096: positive
+        for axis, voxel, start, side in zip(axes, voxels, offset, shape, strict=True)
+    )
+    return _volume(texture)[(i * shape[1] + j) * shape[2] + k]
 
 
 def _coordinates(
@@ -85,7 +119,7 @@ class Window:
 
     def texture(self, texture: Texture) -> Table:
         """Noise in patient coordinates, mean 0, standard deviation 1."""
-        return look(texture, *self.xyz(), self.canvas.patient.build.texture)
+        return look(texture, self.xyz(), self.canvas.patient.build.texture)
 
     def cover(self, distance: Table) -> Table:
         """Share of each pixel inside a shape (0 to 1)."""
@@ -94,16 +128,9 @@ class Window:
         return np.clip(share, 0, 1, out=share)
 
     def paint(self, distance: Table, tissue: str | Signal, gain: Table | None = None) -> None:
-        """Paint a shape.
+        """Paint a shape, given the signed distance from it (mm), with a tissue, by name or by a mixture's signal.
 
-        Parameters
-        ----------
-        distance : ndarray of float32
-            Signed distance from the shape, mm.
-        tissue : str or ndarray
-            Name of a tissue, or the signal of a mixture.
-        gain : ndarray of float32, optional
-            Brightness relative to the tissue's, per point.
+        The gain is the brightness relative to the tissue's, per point.
         """
         self.blend(self.cover(distance), tissue, gain)
 
@@ -159,8 +186,8 @@ class Canvas:
         """Texture of large blobs, the same on all sub-planes, shape (1, rows, columns)."""
         rows, cols = self.picture.shape[2:]
         every = [slice(min(1, size - 1), None, COARSE // 2) for size in (rows, cols)]
-        x, y, z = (_cut(axis, *every)[axis.shape[0] // 2] for axis in self.axes)
-        found = look("blob", x, y, z, self.patient.build.texture)
+        axes = [_cut(axis, *every)[axis.shape[0] // 2] for axis in self.axes]
+        found = look("blob", axes, self.patient.build.texture)
         return np.asarray(cv2.resize(found, (cols, rows), interpolation=cv2.INTER_LINEAR), dtype=np.float32)[None]
 
     def everywhere(self) -> Window:

@@ -10,30 +10,26 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from lumbar import tables
-from lumbar.anatomy import CONDITIONS, GRADES, LEVELS, MISSING, TARGETS
+from lumbar.anatomy import TARGETS
 from lumbar.cli import UserError
 from lumbar.files import TEMPORARY, locked, write_text
 from lumbar.parallel import ordered_map
 from lumbar.phantom.irregular import deal
-from lumbar.phantom.outlines import draw_faults
+from lumbar.phantom.marks import draw_faults
 from lumbar.phantom.plan import Size
 from lumbar.phantom.severity import sample_grades
-from lumbar.phantom.study import Result, Task, make_study
+from lumbar.phantom.study import Task, make_study
 
 MARKER: Final = "phantom.json"
 """File that says which phantom a folder holds."""
-
-SPLITS: Final = ("train", "test")
 
 DUMMY_SERIES: Final = 999_999_999
 """Number that configs keep for "no such series"; no series has it."""
@@ -41,35 +37,24 @@ DUMMY_SERIES: Final = 999_999_999
 SERIES_PER_STUDY: Final = 4
 """Most series that a study can have."""
 
-OWN_PATHS: Final = (
-    "train_images", "test_images", "spinenet", MARKER,
-    *(table.path for table in (tables.TRAIN, tables.LABEL_COORDINATES, tables.TRAIN_SERIES, tables.TEST_SERIES,
-                               tables.SAMPLE_SUBMISSION, tables.TRUTH, tables.TRUTH_GRADES)),
+TABLES: Final = (
+    tables.TRAIN, tables.TRAIN_SERIES, tables.LABEL_COORDINATES, tables.TEST_SERIES, tables.SAMPLE_SUBMISSION,
+    tables.TRUTH, tables.TRUTH_GRADES,
 )  # fmt: skip
+
+OWN_PATHS: Final = ("train_images", "test_images", "spinenet", MARKER, *(table.path for table in TABLES))
 """What a phantom consists of, relative to its folder."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What determines every byte of a phantom.
+    """What determines every byte of a phantom."""
 
-    Parameters
-    ----------
-    studies, test_studies : int
-        Numbers of training and test studies.
-    seed : int
-        Seed, 0 or more.
-    size : str
-        ``small`` (192-256 pixels) or ``full`` (as the real data).
-    irregular : float
-        Share of studies with an oddity, 0 to 1.
-    """
-
-    studies: int = 60
+    studies: int = 60  # for training
     test_studies: int = 8
-    seed: int = 0
-    size: Size = "small"
-    irregular: float = 0.15
+    seed: int = 0  # 0 or more
+    size: Size = "small"  # 208-256 pixels; full: as the real data
+    irregular: float = 0.15  # share of studies with an oddity
 
 
 @dataclass(frozen=True)
@@ -105,28 +90,24 @@ def make_competition(out: Path, options: Options, workers: int = 1, force: bool 
     """
     start = time.perf_counter()
     tasks = deal_tasks(out, options)
-    with _writable(out), locked(out, lambda: print(f"{out}: another run is at work on it; waiting", file=sys.stderr)):
-        _claim(out, options, force)
-        results = list(ordered_map(make_study, tasks, workers, "phantom", unit="study"))
-        _write_tables(out, tasks, results)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with locked(out, lambda: print(f"{out}: another run is at work on it; waiting", file=sys.stderr)):
+            _claim(out, options, force)
+            results = list(ordered_map(make_study, tasks, workers, "phantom", unit="study"))
+            for table in TABLES:
+                rows = [row for result in results for row in result.rows.get(table, [])]
+                tables.write_table(pd.DataFrame(rows, columns=None if rows else list(table.columns)), out, table)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written to ({error}); make room, or choose another --out") from error
     return Summary(
         studies=len(tasks),
         irregular=sum(task.oddity is not None for task in tasks),
-        series=sum(len(result.series) for result in results),
+        series=sum(result.series for result in results),
         slices=sum(result.slices for result in results),
         rendered=sum(result.rendered for result in results),
         seconds=time.perf_counter() - start,
     )
-
-
-@contextmanager
-def _writable(out: Path) -> Iterator[None]:
-    """Make the folder; a disk that is full or closed to us is one line."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written to ({error}); make room, or choose another --out") from error
 
 
 def _claim(out: Path, options: Options, force: bool) -> None:
@@ -152,33 +133,32 @@ def _claim(out: Path, options: Options, force: bool) -> None:
 
 def deal_tasks(out: Path, options: Options) -> list[Task]:
     """Deal out numbers, grades, oddities and SpineNet's faults; training studies first, ascending numbers."""
-    counts = (options.studies, options.test_studies)
-    total = sum(counts)
+    total = options.studies + options.test_studies
     rng = np.random.default_rng([options.seed, total])
     numbers = _numbers(total * (1 + SERIES_PER_STUDY), rng)
     study_ids, series_ids = numbers[:total], numbers[total:].reshape(total, SERIES_PER_STUDY)
     oddities = deal(total, options.irregular, rng)
     faults = draw_faults(2 * options.studies, rng) + [0] * (2 * options.test_studies)
-    tasks = []
-    for split, (name, count) in enumerate(zip(SPLITS, counts, strict=True)):
-        grading = sample_grades(count, np.random.default_rng([options.seed, split, count]))
-        first = split * options.studies
-        for index, study_id in enumerate(np.sort(study_ids[first : first + count]).tolist()):
-            i = first + index
-            tasks.append(
-                Task(
-                    out=out,
-                    split=name,
-                    key=(options.seed, split, index),
-                    study_id=study_id,
-                    series_ids=tuple(series_ids[i].tolist()),
-                    size=options.size,
-                    grades=_by_target(grading.true[index]),
-                    labels=_by_target(grading.labels[index]),
-                    oddity=oddities[i],
-                    faults=tuple(faults[2 * i : 2 * i + 2]),
-                )
+    tasks: list[Task] = []
+    for split, (name, count) in enumerate((("train", options.studies), ("test", options.test_studies))):
+        first = len(tasks)
+        ids = np.sort(study_ids[first : first + count]).tolist()
+        true, labels = sample_grades(count, np.random.default_rng([options.seed, split, count]))
+        tasks += [
+            Task(
+                out=out,
+                split=name,
+                key=(options.seed, split, index),
+                study_id=study_id,
+                series_ids=tuple(series_ids[first + index].tolist()),
+                size=options.size,
+                grades=dict(zip(TARGETS, true[index].tolist(), strict=True)),
+                labels=dict(zip(TARGETS, labels[index].tolist(), strict=True)),
+                oddity=oddities[first + index],
+                faults=tuple(faults[2 * (first + index) :][:2]),
             )
+            for index, study_id in enumerate(ids)
+        ]
     return tasks
 
 
@@ -186,36 +166,3 @@ def _numbers(count: int, rng: np.random.Generator) -> np.ndarray:
     """Draw unique numbers that look like Kaggle's: up to 2**32."""
     drawn = rng.integers(4_000_000, 2**32, 2 * count + 10)
     return rng.permutation(np.setdiff1d(drawn, [DUMMY_SERIES]))[:count]
-
-
-def _by_target(row: np.ndarray) -> dict[str, int]:
-    return dict(zip(TARGETS, row.tolist(), strict=True))
-
-
-def _write_tables(out: Path, tasks: list[Task], results: list[Result]) -> None:
-    pairs = list(zip(tasks, results, strict=True))
-    train = [(task, result) for task, result in pairs if task.split == "train"]
-    test = [(task, result) for task, result in pairs if task.split == "test"]
-    contents: dict[tables.Table, list[dict[str, Any]]] = {
-        tables.TRAIN: [_grade_row(task.study_id, result.labels) for task, result in train],
-        tables.TRAIN_SERIES: [row for _, result in train for row in result.series],
-        tables.LABEL_COORDINATES: [row for _, result in train for row in result.coordinates],
-        tables.TEST_SERIES: [row for _, result in test for row in result.series],
-        tables.SAMPLE_SUBMISSION: [row for task, _ in test for row in _submission_rows(task.study_id)],
-        tables.TRUTH: [row for _, result in pairs for row in result.truth],
-        tables.TRUTH_GRADES: [_grade_row(task.study_id, task.grades) for task, _ in pairs],
-    }
-    for table, rows in contents.items():
-        tables.write_table(pd.DataFrame(rows, columns=None if rows else list(table.columns)), out, table)
-
-
-def _grade_row(study_id: int, grades: Any) -> dict[str, Any]:
-    names = {target: GRADES[grades[target]] if grades[target] != MISSING else None for target in TARGETS}
-    return {"study_id": study_id, **names}
-
-
-def _submission_rows(study_id: int) -> Iterator[dict[str, Any]]:
-    """List a study's 25 rows as Kaggle does: conditions alphabetically, levels downwards, every grade 1/3."""
-    for condition in sorted(CONDITIONS):
-        for level in LEVELS:
-            yield {"row_id": f"{study_id}_{condition}_{level}", **dict.fromkeys(tables.GRADE_COLUMNS, 1 / 3)}

@@ -1,8 +1,7 @@
-"""The oddities of the real data, one small function each, for a share of the phantom's studies.
+"""The oddities of the real data, for a share of the phantom's studies.
 
 Each takes the planned series of a study, what the technologist knows, and a random generator, and returns the series
-as an irregular study has them. `ODDITIES` lists them all; `deal` gives each irregular study the next one.
-Source of the list: what the real data and its public bug reports show.
+as an irregular study has them. Source of the list: what the real data and its public bug reports show.
 """
 
 from __future__ import annotations
@@ -15,7 +14,16 @@ import numpy as np
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from lumbar.anatomy import AXIAL_T2, SAGITTAL_T2
-from lumbar.phantom.plan import Contrast, Scene, SeriesPlan, numbered, plan_axial, plan_sagittal, resized, tilted
+from lumbar.phantom.plan import (
+    PlannedSlice,
+    Scene,
+    SeriesPlan,
+    numbered,
+    parallel_planes,
+    plan_axial,
+    plan_sagittal,
+)
+from lumbar.phantom.tissue import Contrast
 
 HIGHEST_START: Final = 5049
 """Highest first instance number in the real data."""
@@ -44,60 +52,73 @@ def second_sagittal(series: list[SeriesPlan], scene: Scene, rng: np.random.Gener
 def two_stacks(series: list[SeriesPlan], scene: Scene, rng: np.random.Generator) -> list[SeriesPlan]:
     """Hold a second stack in the axial series: its lowest slices once more, at another tilt."""
     degrees = float(rng.uniform(12, 25))
-
-    def both(axial: SeriesPlan) -> SeriesPlan:
-        lowest = sorted(axial.slices, key=lambda each: float(each.plane.origin[2]))[: len(axial.slices) // 3]
-        return replace(axial, slices=numbered([*axial.slices, *(tilted(each, degrees) for each in lowest)]))
-
-    return [both(each) if each.kind == AXIAL_T2 else each for each in series]
-
-
-def number_gaps(series: list[SeriesPlan], scene: Scene, rng: np.random.Generator) -> list[SeriesPlan]:
-    """Lack two inner slices, so that instance numbers have gaps."""
-
-    def gapped(plan: SeriesPlan) -> SeriesPlan:
-        lost = rng.choice(np.arange(1, len(plan.slices) - 1), 2, replace=False)
-        return replace(plan, slices=tuple(each for i, each in enumerate(plan.slices) if i not in lost))
-
-    return [gapped(each) for each in series]
+    result = []
+    for each in series:
+        if each.kind == AXIAL_T2:
+            lowest = sorted(each.slices, key=lambda slice_: float(slice_.plane.origin[2]))[: len(each.slices) // 3]
+            each = replace(each, slices=numbered([*each.slices, *(tilted(lower, degrees) for lower in lowest)]))
+        result.append(each)
+    return result
 
 
-def reversed_numbers(series: list[SeriesPlan], scene: Scene, rng: np.random.Generator) -> list[SeriesPlan]:
-    """Count the slices of every series from the other end."""
-    return [replace(each, slices=numbered(reversed(each.slices))) for each in series]
-
-
-def high_numbers(series: list[SeriesPlan], scene: Scene, rng: np.random.Generator) -> list[SeriesPlan]:
-    """Start instance numbers high, up to the highest start of the real data."""
-    return [replace(each, slices=numbered(each.slices, int(rng.integers(100, HIGHEST_START + 1)))) for each in series]
-
-
-def other_size(series: list[SeriesPlan], scene: Scene, rng: np.random.Generator) -> list[SeriesPlan]:
-    """Have three slices of another size at one end of every series."""
-
-    def mixed(plan: SeriesPlan) -> SeriesPlan:
-        return replace(plan, slices=(*plan.slices[:-3], *(resized(each, 0.75) for each in plan.slices[-3:])))
-
-    return [mixed(each) for each in series]
-
-
-def duplicated_position(series: list[SeriesPlan], scene: Scene, rng: np.random.Generator) -> list[SeriesPlan]:
-    """Image one inner position of every series twice."""
-
-    def doubled(plan: SeriesPlan) -> SeriesPlan:
-        at = int(rng.integers(1, len(plan.slices) - 1))
-        return replace(plan, slices=numbered([*plan.slices[: at + 1], *plan.slices[at:]]))
-
-    return [doubled(each) for each in series]
+def _each_series(change: Callable[[SeriesPlan, np.random.Generator], SeriesPlan]) -> Oddity:
+    """Make the oddity of changing every series by itself."""
+    return lambda series, _scene, rng: [change(each, rng) for each in series]
 
 
 def _stored(**changes: Any) -> Oddity:
-    """Make the oddity of storing every series in another way (see `lumbar.phantom.dicom_writer.Encoding`)."""
+    """Make the oddity of storing every series in another way (see `lumbar.phantom.plan.Encoding`)."""
+    return _each_series(lambda plan, _rng: replace(plan, encoding=replace(plan.encoding, **changes)))
 
-    def oddity(series: list[SeriesPlan], scene: Scene, rng: np.random.Generator) -> list[SeriesPlan]:
-        return [replace(each, encoding=replace(each.encoding, **changes)) for each in series]
 
-    return oddity
+def number_gaps(plan: SeriesPlan, rng: np.random.Generator) -> SeriesPlan:
+    """Lack two inner slices, so that instance numbers have gaps."""
+    lost = rng.choice(np.arange(1, len(plan.slices) - 1), 2, replace=False)
+    return replace(plan, slices=tuple(each for i, each in enumerate(plan.slices) if i not in lost))
+
+
+def reversed_numbers(plan: SeriesPlan, rng: np.random.Generator) -> SeriesPlan:
+    """Count the slices from the other end."""
+    return replace(plan, slices=numbered(reversed(plan.slices)))
+
+
+def high_numbers(plan: SeriesPlan, rng: np.random.Generator) -> SeriesPlan:
+    """Start instance numbers high, up to the highest start of the real data."""
+    return replace(plan, slices=numbered(plan.slices, int(rng.integers(100, HIGHEST_START + 1))))
+
+
+def other_size(plan: SeriesPlan, rng: np.random.Generator) -> SeriesPlan:
+    """Have three slices of another size at one end."""
+    return replace(plan, slices=(*plan.slices[:-3], *(resized(each, 0.75) for each in plan.slices[-3:])))
+
+
+def duplicated_position(plan: SeriesPlan, rng: np.random.Generator) -> SeriesPlan:
+    """Image one inner position twice."""
+    at = int(rng.integers(1, len(plan.slices) - 1))
+    return replace(plan, slices=numbered([*plan.slices[: at + 1], *plan.slices[at:]]))
+
+
+def resized(planned: PlannedSlice, factor: float) -> PlannedSlice:
+    """Cover the same field with another number of pixels (`factor` times as many on each axis)."""
+    rows, columns = (max(1, round(side * factor)) for side in planned.shape)
+    old = planned.plane
+    row_spacing, col_spacing = old.row_spacing * planned.shape[0] / rows, old.col_spacing * planned.shape[1] / columns
+    shift = (col_spacing - old.col_spacing) / 2 * old.row_dir + (row_spacing - old.row_spacing) / 2 * old.col_dir
+    plane = replace(
+        old, origin=np.round(old.origin + shift, 4), row_spacing=round(row_spacing, 4),
+        col_spacing=round(col_spacing, 4),
+    )  # fmt: skip
+    return replace(planned, plane=plane, shape=(rows, columns))
+
+
+def tilted(planned: PlannedSlice, degrees: float) -> PlannedSlice:
+    """Turn a slice about its middle row, so that its normal leans to the upper edge of the image."""
+    old, (rows, columns) = planned.plane, planned.shape
+    centre = old.to_patient(((columns - 1) / 2, (rows - 1) / 2))
+    angle = np.deg2rad(degrees)
+    normal = np.cos(angle) * old.normal - np.sin(angle) * old.col_dir
+    (plane,) = parallel_planes(centre, normal, old.row_dir, old.row_spacing * rows, planned.shape, np.zeros(1))
+    return replace(planned, plane=plane)
 
 
 ODDITIES: Final[dict[str, Oddity]] = {
@@ -107,31 +128,22 @@ ODDITIES: Final[dict[str, Oddity]] = {
     "missing tags": _stored(absent=("SpacingBetweenSlices", "SliceThickness", "SliceLocation")),
     "two stacks in one series": two_stacks,
     "MONOCHROME1": _stored(inverted=True),
-    "instance number gaps": number_gaps,
+    "instance number gaps": _each_series(number_gaps),
     "signed pixels": _stored(signed=True),
-    "high instance numbers": high_numbers,
+    "high instance numbers": _each_series(high_numbers),
     "several windows": _stored(windows=3),
-    "slices of another size": other_size,
+    "slices of another size": _each_series(other_size),
     "RLE": _stored(transfer_syntax=RLELossless),
-    "duplicated positions": duplicated_position,
+    "duplicated positions": _each_series(duplicated_position),
     "no window": _stored(absent=("WindowCenter", "WindowWidth")),
-    "reversed instance numbers": reversed_numbers,
+    "reversed instance numbers": _each_series(reversed_numbers),
     "T2 and STIR": second_sagittal,
 }
 """Every oddity by name, in the order in which they are dealt out."""
 
 
 def deal(count: int, share: float, rng: np.random.Generator) -> list[str | None]:
-    """Deal oddities to a share of `count` studies, one each, going round `ODDITIES`.
-
-    Parameters
-    ----------
-    count : int
-        Number of studies.
-    share : float
-        0 to 1; rounded to whole studies.
-    rng : Generator
-        Chooses the studies and where the round starts.
+    """Deal oddities to a share (0 to 1) of `count` studies, one each, going round `ODDITIES`.
 
     Returns
     -------

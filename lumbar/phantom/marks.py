@@ -1,4 +1,4 @@
-"""Where things lie in the slices: exactly (``truth.csv``), and as people marked them.
+"""Where things lie in the slices: exactly (``truth.csv``), as people marked them, and as SpineNet outlines them.
 
 The level point between two vertebrae is 0.7 x the upper one's posterior-bottom corner + 0.3 x the lower one's
 posterior-top corner, in the pixels of the slice, as the preparation scripts compute it from SpineNet's outlines.
@@ -7,8 +7,6 @@ posterior-top corner, in the pixels of the slice, as the preparation scripts com
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -21,21 +19,19 @@ from lumbar.anatomy import (
     LEVELS,
     MISSING,
     NFN,
-    SAGITTAL_T1,
-    SAGITTAL_T2,
+    PARTS,
     SCS,
+    SERIES_TYPES,
     SS,
     VERTEBRAE,
     condition_title,
 )
-from lumbar.images.geometry import SlicePlane, Vector
-from lumbar.phantom.patient import Patient
-from lumbar.phantom.plan import PlannedSlice, SeriesPlan, level_centre
+from lumbar.images.geometry import Vector
+from lumbar.labels.sagittal_labels import UPPER_SHARE
+from lumbar.phantom.patient import STRUCTURES, Patient
+from lumbar.phantom.plan import PlannedSlice, SeriesPlan, Study
 
-UPPER_SHARE: Final = 0.7
-"""Weight of the upper vertebra's corner in a level point (published)."""
-
-KIND_OF_PART: Final = {NFN: SAGITTAL_T1, SCS: SAGITTAL_T2, SS: AXIAL_T2}
+KIND_OF_PART: Final = dict(zip(PARTS, SERIES_TYPES, strict=True))
 """Series type on which a condition group is marked."""
 
 JITTER_MM: Final = {NFN: 1.8, SCS: 1.5, SS: 1.3}
@@ -47,64 +43,36 @@ NEIGHBOUR_SLICE_SHARE: Final = {NFN: 0.2, SCS: 0.1, SS: 0.15}
 UNMARKED_SHARE: Final = 0.03
 """Share of graded targets whose mark is missing."""
 
+SHIFTED_SHARE: Final = 0.05
+"""Share of series whose vertebrae SpineNet names one too high or too low (191 of 3,903 real ones)."""
 
-@dataclass(frozen=True, eq=False)
-class Study:
-    """One study of the phantom: the patient, and the series as planned.
+ABSENT_SHARE: Final = 0.02
+"""Share of series without detections."""
 
-    Parameters
-    ----------
-    study_id : int
-        Kaggle's number.
-    patient : Patient
-        Anatomy, patient coordinates with L3 near the origin.
-    series : tuple of SeriesPlan
-        In the order of their numbers.
-    table_offset : ndarray, shape (3,)
-        Scanner coordinates of the patient's origin, mm: what headers and ``truth.csv`` add to patient coordinates.
-    """
+CORNER_NOISE_MM, BODY_NOISE_MM = 0.7, 0.5
+"""Standard deviation per axis of a detected corner, and of a whole body in all its slices."""
 
-    study_id: int
-    patient: Patient
-    series: tuple[SeriesPlan, ...]
-    table_offset: Vector
+NOT_FOUND: Final = {"T11": 0.15, "S2": 0.4}
+"""How often an outer vertebra is not found."""
 
-    @property
-    def sagittal(self) -> list[SeriesPlan]:
-        """The sagittal series."""
-        return [series for series in self.series if series.kind != AXIAL_T2]
+Outlines = dict[str, Vector]
+"""Corners of the vertebral bodies that a slice meets, by vertebra (one of `lumbar.anatomy.VERTEBRAE`): an array of
+shape (4, 2) in pixels, posterior-top, posterior-bottom, anterior-bottom, anterior-top."""
 
-    @cached_property
-    def outlines(self) -> dict[int, list[dict[str, Vector]]]:
-        """Outlines per sagittal series and slice; series that share their planes share the work."""
-        planes = {id(planned.plane): planned.plane for series in self.sagittal for planned in series.slices}
-        found = dict(zip(planes, outline(self.patient, list(planes.values())), strict=True))
-        return {series.series_id: [found[id(each.plane)] for each in series.slices] for series in self.sagittal}
+Fault = int | None
+"""0: as it should be; -1 or +1: every vertebra named one too high or too low; None: no detections at all."""
 
 
-def outline(patient: Patient, planes: Sequence[SlicePlane]) -> list[dict[str, Vector]]:
-    """Find the corners of the vertebral bodies in sagittal slices that may be oblique.
-
-    Parameters
-    ----------
-    patient : Patient
-        The patient.
-    planes : sequence of SlicePlane
-        The slices.
-
-    Returns
-    -------
-    list of dict
-        Per slice: by vertebra (one of `lumbar.anatomy.VERTEBRAE`), where the slice meets its body, an array of shape
-        (4, 2) in pixels: posterior-top, posterior-bottom, anterior-bottom, anterior-top.
-    """
-    found: list[dict[str, Vector]] = [{} for _ in planes]
+def outline(patient: Patient, slices: Sequence[PlannedSlice]) -> list[Outlines]:
+    """Find the outlines of the vertebral bodies in each of some sagittal slices, which may be oblique."""
+    found: list[Outlines] = [{} for _ in slices]
     for vertebra, level in zip(VERTEBRAE, (LEVELS[0], LEVELS[0], *LEVELS, LEVELS[-1], LEVELS[-1]), strict=True):
-        x = float(level_centre(patient, level)[0])
+        x = float(patient.level_point(level)[0])
         middle = patient.vertebra_corners(vertebra, x)
         if middle is None:
             continue
-        for plane, outlines in zip(planes, found, strict=True):
+        for planned, outlines in zip(slices, found, strict=True):
+            plane = planned.plane
             # The slice's x at the height and depth of the body.
             corners = patient.vertebra_corners(
                 vertebra, float(x - plane.distance(middle.mean(axis=0)) / plane.normal[0])
@@ -114,7 +82,7 @@ def outline(patient: Patient, planes: Sequence[SlicePlane]) -> list[dict[str, Ve
     return found
 
 
-def level_points(outlines: Mapping[str, Vector]) -> dict[str, Vector]:
+def level_points(outlines: Outlines) -> dict[str, Vector]:
     """Compute the level points (x, y in pixels) of the levels whose two vertebrae a sagittal slice meets."""
     return {
         level: UPPER_SHARE * outlines[upper][1] + (1 - UPPER_SHARE) * outlines[lower][0]
@@ -123,49 +91,43 @@ def level_points(outlines: Mapping[str, Vector]) -> dict[str, Vector]:
     }
 
 
-def centres(patient: Patient, level: str) -> dict[str, Vector]:
-    """Return the centres (mm) of a level's canal, foramina and lateral recesses, by structure name."""
-    return {
-        "canal": patient.canal_centre(level),
-        "left_foramen": patient.foramen_centre(level, "left"),
-        "right_foramen": patient.foramen_centre(level, "right"),
-        "left_recess": patient.recess_centre(level, "left"),
-        "right_recess": patient.recess_centre(level, "right"),
-    }
-
-
-def truth_rows(study: Study) -> Iterator[dict[str, Any]]:
+def truth_rows(study: Study, outlines: Mapping[int, Sequence[Outlines]]) -> Iterator[dict[str, Any]]:
     """List the exact positions in every series of a study: the rows of ``truth.csv``.
 
     Level points stand on every sagittal slice that meets both vertebrae and on the axial slice nearest to the
     level point in the mid-line; the other centres on the slice of each series that is nearest to them.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    outlines : mapping of int to sequence of Outlines
+        By number of the sagittal series, one for each of its slices.
     """
+
+    def row(planned: PlannedSlice, level: str, structure: str, xy: Vector, point: Vector) -> dict[str, Any]:
+        x, y = np.round(xy, 3).tolist()
+        mm_x, mm_y, mm_z = np.round(point + study.table_offset, 3).tolist()
+        rows, columns = planned.shape
+        return {
+            "study_id": study.study_id, "series_id": series.series_id, "instance_number": planned.instance_number,
+            "level": level, "x": x, "y": y, "img_h": rows, "img_w": columns,
+            "structure": structure, "mm_x": mm_x, "mm_y": mm_y, "mm_z": mm_z,
+        }  # fmt: skip
+
     for series in study.series:
-        for planned, outlines in zip(series.slices, study.outlines.get(series.series_id, ()), strict=False):
-            for level, xy in level_points(outlines).items():
+        for planned, corners in zip(series.slices, outlines.get(series.series_id, ()), strict=False):
+            for level, xy in level_points(corners).items():
                 if planned.contains(xy):
-                    yield _truth(study, series, planned, level, "level", xy, planned.plane.to_patient(xy))
+                    yield row(planned, level, "level", xy, planned.plane.to_patient(xy))
         for level in LEVELS:
-            points = centres(study.patient, level)
+            points = study.patient.centres(level)
             if series.kind == AXIAL_T2:
-                points = {"level": level_centre(study.patient, level), **points}
+                points = {"level": study.patient.level_point(level), **points}
             for structure, point in points.items():
                 found = series.find(point)
                 if found is not None:
-                    yield _truth(study, series, found, level, structure, found.plane.to_pixels(point), point)
-
-
-def _truth(
-    study: Study, series: SeriesPlan, planned: PlannedSlice, level: str, structure: str, xy: Vector, point: Vector
-) -> dict[str, Any]:
-    x, y = np.round(xy, 3).tolist()
-    mm_x, mm_y, mm_z = np.round(point + study.table_offset, 3).tolist()
-    rows, columns = planned.shape
-    return {
-        "study_id": study.study_id, "series_id": series.series_id, "instance_number": planned.instance_number,
-        "level": level, "x": x, "y": y, "img_h": rows, "img_w": columns,
-        "structure": structure, "mm_x": mm_x, "mm_y": mm_y, "mm_z": mm_z,
-    }  # fmt: skip
+                    yield row(found, level, structure, found.plane.to_pixels(point), point)
 
 
 def coordinate_rows(study: Study, labels: Mapping[str, int], rng: np.random.Generator) -> Iterator[dict[str, Any]]:
@@ -180,18 +142,20 @@ def coordinate_rows(study: Study, labels: Mapping[str, int], rng: np.random.Gene
     rng : Generator
         The readers' hands.
     """
-    for condition in CONDITIONS:
+    for condition, structure in zip(CONDITIONS, STRUCTURES, strict=True):
         part = CONDITION_PARTS[condition]
         candidates = [series for series in study.series if series.kind == KIND_OF_PART[part]]
         for level, label in zip(LEVELS, LEVEL_LABELS, strict=True):
             shake, beside, unmarked = rng.normal(0, JITTER_MM[part], 2), rng.random(), rng.random() < UNMARKED_SHARE
             if unmarked or not candidates or labels[f"{condition}_{level}"] == MISSING:
                 continue
-            target, seen = _target(study.patient, condition, level)
-            series = candidates[int(np.argmin([each.nearest(seen)[1] for each in candidates]))]
-            planned = _chosen_slice(series, seen, beside, NEIGHBOUR_SLICE_SHARE[part])
-            if planned is None:
+            target = study.patient.centres(level)[structure]
+            # The slice is that of the target; for a recess, that of the disc.
+            seen = study.patient.level_point(level) if part == SS else target
+            series = min(candidates, key=lambda each, seen=seen: each.nearest(seen)[1])  # type: ignore[misc]
+            if series.find(seen) is None:
                 continue
+            planned = _chosen_slice(series, seen, beside, NEIGHBOUR_SLICE_SHARE[part])
             xy = planned.plane.to_pixels(target) + shake / (planned.plane.col_spacing, planned.plane.row_spacing)
             if planned.contains(xy):
                 x, y = np.round(xy, 4).tolist()
@@ -202,22 +166,60 @@ def coordinate_rows(study: Study, labels: Mapping[str, int], rng: np.random.Gene
                 }  # fmt: skip
 
 
-def _target(patient: Patient, condition: str, level: str) -> tuple[Vector, Vector]:
-    """Say which point a person marks, and which point's slice that person looks at (the disc's for a recess)."""
-    if condition == CONDITIONS[0]:
-        structure = "canal"
-    else:
-        side, kind = condition.split("_")[0], CONDITION_PARTS[condition]
-        structure = f"{side}_{'foramen' if kind == NFN else 'recess'}"
-    target = centres(patient, level)[structure]
-    return target, level_centre(patient, level) if CONDITION_PARTS[condition] == SS else target
-
-
-def _chosen_slice(series: SeriesPlan, point: Vector, draw: float, share: float) -> PlannedSlice | None:
+def _chosen_slice(series: SeriesPlan, point: Vector, draw: float, share: float) -> PlannedSlice:
     """Choose the slice nearest to a point or, with probability `share`, the one before or after it."""
-    if series.find(point) is None:
-        return None
     nearest, _ = series.nearest(point)
     index = nearest + int(draw < share / 2) - int(draw > 1 - share / 2)
     beside = series.slices[min(max(index, 0), len(series.slices) - 1)]
     return beside if abs(beside.plane.distance(point)) < 2 * series.spacing else series.slices[nearest]
+
+
+def draw_faults(count: int, rng: np.random.Generator) -> list[Fault]:
+    """Deal SpineNet's faults to `count` series in their shares (rounded), in random order."""
+    shifted, absent = round(SHIFTED_SHARE * count), round(ABSENT_SHARE * count)
+    faults: list[Fault] = [(-1, 1)[i % 2] for i in range(shifted)] + [None] * absent
+    faults += [0] * (count - len(faults))
+    return [faults[i] for i in rng.permutation(count)]
+
+
+def detect(
+    series: SeriesPlan, outlines: Sequence[Outlines], shift: int, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Outline the vertebrae of a sagittal series as SpineNet would.
+
+    The published detections show what to expect: corners a little off, lateral slices absent, the outer vertebrae
+    sometimes not found, and on 5 % of the series every vertebra named one too high or too low.
+
+    Parameters
+    ----------
+    series : SeriesPlan
+        The series.
+    outlines : sequence of Outlines
+        The exact outlines in each of its slices.
+    shift : int
+        0, or -1 / +1 to name every vertebra one too high / too low.
+    rng : Generator
+        Source of the errors.
+
+    Returns
+    -------
+    list of dict
+        Per vertebra, from below: ``predicted_label``, ``slice_nos`` (positions in the order of instance numbers, from
+        0), ``polys`` (per slice the corners in whole pixels). Plain lists, floats and strings only.
+    """
+    found = []
+    for position, vertebra in reversed(list(enumerate(VERTEBRAE))):
+        missed = rng.random() < NOT_FOUND.get(vertebra, 0.0)
+        drift, trimmed = rng.normal(0, BODY_NOISE_MM, 2), rng.integers(0, 4, 2) // 3  # at times an end slice is missed
+        slice_nos, polys = [], []
+        for index, (planned, bodies) in enumerate(zip(series.slices, outlines, strict=True)):
+            corners = bodies.get(vertebra)
+            error = drift + rng.normal(0, CORNER_NOISE_MM, (4, 2))
+            if corners is not None and all(planned.contains(corner) for corner in corners):
+                slice_nos.append(index)
+                polys.append(np.round(corners + error / planned.plane.col_spacing).tolist())
+        kept = slice(trimmed[0], len(slice_nos) - trimmed[1])
+        name = position + shift
+        if not missed and slice_nos[kept] and 0 <= name < len(VERTEBRAE):
+            found.append({"predicted_label": VERTEBRAE[name], "slice_nos": slice_nos[kept], "polys": polys[kept]})
+    return found

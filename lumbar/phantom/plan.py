@@ -13,13 +13,13 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from pydicom.uid import ExplicitVRLittleEndian
 
 from lumbar.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2
 from lumbar.images.geometry import SlicePlane, Vector
-from lumbar.phantom.dicom_writer import Encoding
 from lumbar.phantom.patient import Patient
+from lumbar.phantom.tissue import Contrast
 
-Contrast = Literal["T1", "T2", "STIR"]
 Size = Literal["small", "full"]
 
 LEFT, POSTERIOR, HEAD = np.eye(3)
@@ -33,10 +33,6 @@ MATRICES: Final[dict[Size, tuple[int, ...]]] = {
 
 STIR_SHARE, STRAIGHT_SHARE, OBLONG_SHARE = 0.25, 0.4, 0.2
 """Shares of studies with STIR in place of T2, with one axial stack through all discs, with fewer columns than rows."""
-
-UNCOVERED_SHARE: Final = 0.07
-"""Share of studies whose axial slices start below a graded L1/L2 disc (the nearest real axial slice is 3 mm or more
-away for 15 % of the L1/L2 discs; about half of those were not graded)."""
 
 REACH: Final = 0.75
 """A point belongs to a series if its nearest slice is at most this many slice spacings away."""
@@ -57,32 +53,29 @@ class PlannedSlice:
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """How the pixels and the window of a series are stored."""
+
+    transfer_syntax: str = ExplicitVRLittleEndian  # a compressed one must be lossless
+    signed: bool = False  # 16-bit pixels below 0, with an intercept that says so
+    inverted: bool = False  # MONOCHROME1: the greatest value is black
+    slope: float | None = None  # RescaleSlope; None leaves the rescale tags out (unless signed)
+    window: tuple[float, float] = (0.5, 1.0)  # centre and width, share of the series' brightest pixels
+    windows: int = 1  # number of values in WindowCenter and WindowWidth
+    absent: tuple[str, ...] = ()  # tags that are left out
+
+
+@dataclass(frozen=True)
 class SeriesPlan:
-    """One series.
+    """One series."""
 
-    Parameters
-    ----------
-    kind : str
-        One of `lumbar.anatomy.SERIES_TYPES`.
-    contrast : str
-        T1, T2 or STIR.
-    slices : tuple of PlannedSlice
-        In order of instance number.
-    thickness, spacing : float
-        Of and between slices, mm.
-    encoding : Encoding
-        How its pixels are stored.
-    series_id : int
-        Kaggle's number; 0 until given.
-    """
-
-    kind: str
+    kind: str  # one of `lumbar.anatomy.SERIES_TYPES`
     contrast: Contrast
-    slices: tuple[PlannedSlice, ...]
-    thickness: float
-    spacing: float
+    slices: tuple[PlannedSlice, ...]  # in the order of files, which instance numbers follow
+    thickness: float  # of a slice, mm
+    spacing: float  # between slices, mm
     encoding: Encoding = field(default_factory=Encoding)
-    series_id: int = 0
+    series_id: int = 0  # Kaggle's number; 0 until given
 
     def nearest(self, point: ArrayLike) -> tuple[int, float]:
         """Find the slice nearest to a point (mm): its index and its distance in mm."""
@@ -105,6 +98,21 @@ class SeriesPlan:
         return found if inside else None
 
 
+@dataclass(frozen=True, eq=False)
+class Study:
+    """One study of the phantom: the patient, and the series as planned."""
+
+    study_id: int
+    patient: Patient
+    series: tuple[SeriesPlan, ...]  # in the order of their numbers
+    table_offset: Vector  # what headers and truth.csv (scanner coordinates) add to patient coordinates, mm, shape (3,)
+
+    @property
+    def sagittal(self) -> list[SeriesPlan]:
+        """The sagittal series."""
+        return [series for series in self.series if series.kind != AXIAL_T2]
+
+
 @dataclass(frozen=True)
 class Scene:
     """What the technologist knows: the patient, the levels that the axial slices shall cover, the image sizes."""
@@ -114,20 +122,13 @@ class Scene:
     size: Size = "small"
 
 
-def level_centre(patient: Patient, level: str) -> Vector:
-    """Return the level point in the spine's mid-line (mm), which every level has."""
-    point = patient.level_point(level)
-    assert point is not None
-    return point
-
-
 def numbered(slices: Iterable[PlannedSlice], first: int = 1) -> tuple[PlannedSlice, ...]:
     """Give slices instance numbers in their order."""
-    return tuple(replace(each, instance_number=first + i) for i, each in enumerate(slices))
+    return tuple(replace(each, instance_number=number) for number, each in enumerate(slices, first))
 
 
 def plan_series(scene: Scene, rng: np.random.Generator) -> list[SeriesPlan]:
-    """Plan a study's three series: sagittal T1, sagittal T2 or STIR on the same planes, axial T2."""
+    """Plan a study's three series: sagittal T1, sagittal T2 or STIR mostly on the same planes, axial T2."""
     first = plan_sagittal(scene, rng)
     contrast: Contrast = "STIR" if rng.random() < STIR_SHARE else "T2"
     other = first if rng.random() < 0.8 else plan_sagittal(scene, rng)
@@ -137,12 +138,13 @@ def plan_series(scene: Scene, rng: np.random.Generator) -> list[SeriesPlan]:
 def plan_sagittal(scene: Scene, rng: np.random.Generator) -> SeriesPlan:
     """Plan a sagittal T1 series over both rows of foramina, T12 to S1 in its field, from either side."""
     patient = scene.patient
-    foramina = np.array([patient.foramen_centre(level, side) for level in LEVELS for side in ("left", "right")])
-    ends = [patient.vertebra_corners(name, float(level_centre(patient, level)[0]))
+    centres = [patient.centres(level) for level in LEVELS]
+    foramina = [each[f"{side}_foramen"][0] for each in centres for side in ("left", "right")]
+    ends = [patient.vertebra_corners(name, float(patient.level_point(level)[0]))
             for name, level in (("T12", LEVELS[0]), ("L3", LEVELS[2]), ("S1", LEVELS[-1]))]  # fmt: skip
     spine = np.concatenate([corners for corners in ends if corners is not None])
     low, high = spine.min(axis=0), spine.max(axis=0)
-    right, left = foramina[:, 0].min(), foramina[:, 0].max()
+    right, left = min(foramina), max(foramina)
     centre = np.array([(left + right) / 2, (low[1] + high[1]) / 2, (low[2] + high[2]) / 2])
     centre += rng.uniform((-3, -15, -5), (3, 15, 5))
     spacing = float(rng.choice((4.0, 4.4, 4.5, 4.8, 5.0)))
@@ -150,11 +152,11 @@ def plan_sagittal(scene: Scene, rng: np.random.Generator) -> SeriesPlan:
     count = int(np.clip(np.ceil((left - right + rng.uniform(22, 38)) / spacing) + 1, 15, 20))
     field_of_view = max(250.0, high[2] - low[2] + rng.uniform(20, 50))
     shape = _shape(scene.size, rng)
-    planes = _stack(centre, -LEFT + rng.normal(0, 0.03, 3), POSTERIOR, field_of_view, shape, spacing * _centred(count))
+    normal = -LEFT + rng.normal(0, 0.03, 3)
+    planes = parallel_planes(centre, normal, POSTERIOR, field_of_view, shape, spacing * _centred(count))
     if rng.random() < 0.6:  # most scanners count from the patient's right
         planes.reverse()
-    slices = numbered(PlannedSlice(plane, shape) for plane in planes)
-    return SeriesPlan(SAGITTAL_T1, "T1", slices, thickness, spacing)
+    return SeriesPlan(SAGITTAL_T1, "T1", numbered(PlannedSlice(plane, shape) for plane in planes), thickness, spacing)
 
 
 def plan_axial(scene: Scene, rng: np.random.Generator) -> SeriesPlan:
@@ -170,16 +172,15 @@ def plan_axial(scene: Scene, rng: np.random.Generator) -> SeriesPlan:
         discs = np.mean([scene.patient.disc_normal(level) for level in levels], axis=0)
         normal = steepness * discs + (1 - steepness) * HEAD + tilt
         normal /= np.linalg.norm(normal)
-        heights = np.array([level_centre(scene.patient, level) for level in levels]) @ normal
+        heights = np.array([scene.patient.level_point(level) for level in levels]) @ normal
         low, high = heights.min() - rng.uniform(8, 12), heights.max() + rng.uniform(8, 12)
-        centre = np.mean([scene.patient.canal_centre(level) for level in levels], axis=0) + place
+        centre = np.mean([scene.patient.centres(level)["canal"] for level in levels], axis=0) + place
         centre += ((low + high) / 2 - centre @ normal) * normal
         offsets = spacing * _centred(round((high - low) / spacing) + 1)
-        planes += _stack(centre, normal, LEFT + 0.5 * tilt, field_of_view, shape, offsets)
+        planes += parallel_planes(centre, normal, LEFT + 0.5 * tilt, field_of_view, shape, offsets)
     if rng.random() < 0.75:  # most scanners count from the head
         planes.reverse()
-    slices = numbered(PlannedSlice(plane, shape) for plane in planes)
-    return SeriesPlan(AXIAL_T2, "T2", slices, thickness, spacing)
+    return SeriesPlan(AXIAL_T2, "T2", numbered(PlannedSlice(plane, shape) for plane in planes), thickness, spacing)
 
 
 def _centred(count: int) -> Vector:
@@ -193,7 +194,7 @@ def _shape(size: Size, rng: np.random.Generator) -> tuple[int, int]:
     return rows, columns
 
 
-def _stack(
+def parallel_planes(
     centre: Vector,
     normal: Vector,
     row_hint: Vector,
@@ -201,7 +202,7 @@ def _stack(
     shape: tuple[int, int],
     offsets: Vector,
 ) -> list[SlicePlane]:
-    """Make parallel planes centred on a point, at `offsets` mm along the normal, rows along the hint.
+    """Make planes centred on a point, at `offsets` mm along the normal, rows along the hint.
 
     Numbers are rounded as the DICOM header will hold them, so that plane and header agree exactly.
     """
@@ -215,25 +216,3 @@ def _stack(
         SlicePlane(np.round(corner + offset * normal, 4), np.round(row_dir, 6), np.round(col_dir, 6), pixel, pixel)
         for offset in offsets
     ]
-
-
-def resized(planned: PlannedSlice, factor: float) -> PlannedSlice:
-    """Cover the same field with another number of pixels (`factor` times as many on each axis)."""
-    rows, columns = (max(1, round(side * factor)) for side in planned.shape)
-    old = planned.plane
-    row_spacing, col_spacing = old.row_spacing * planned.shape[0] / rows, old.col_spacing * planned.shape[1] / columns
-    shift = (col_spacing - old.col_spacing) / 2 * old.row_dir + (row_spacing - old.row_spacing) / 2 * old.col_dir
-    plane = SlicePlane(
-        np.round(old.origin + shift, 4), old.row_dir, old.col_dir, round(row_spacing, 4), round(col_spacing, 4)
-    )
-    return replace(planned, plane=plane, shape=(rows, columns))
-
-
-def tilted(planned: PlannedSlice, degrees: float) -> PlannedSlice:
-    """Turn a slice about its middle row, so that its normal leans to the upper edge of the image."""
-    old, (rows, columns) = planned.plane, planned.shape
-    centre = old.to_patient(((columns - 1) / 2, (rows - 1) / 2))
-    angle = np.deg2rad(degrees)
-    normal = np.cos(angle) * old.normal - np.sin(angle) * old.col_dir
-    (plane,) = _stack(centre, normal, old.row_dir, old.row_spacing * rows, planned.shape, np.zeros(1))
-    return replace(planned, plane=plane)

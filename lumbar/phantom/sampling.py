@@ -7,76 +7,44 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 
-from lumbar.anatomy import LEVELS
-from lumbar.phantom import ranges
-from lumbar.phantom.spine import Spine, along, bend, nodes
-from lumbar.phantom.vertebra import MEANS, Disc, Vertebra
+from lumbar.anatomy import CONDITIONS, LEVELS
+from lumbar.phantom.severity import FORAMEN_HEIGHT, FORAMEN_WIDTH, RECESS_HEIGHT, SAC_AREA, SAC_SHAPE, within
+from lumbar.phantom.spine import Spine, along, nodes
+from lumbar.phantom.vertebra import LABELS, MEANS, Disc, Vertebra
 
 SAC_FRONT: Final = 1.6
 """Ligament, fat and veins between posterior wall and dural sac, mm."""
 
-SAC_SHAPE: Final = 1.35
+SHAPE_BETWEEN_DISCS: Final = 1.35
 """Width over antero-posterior diameter of the sac away from the discs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Build:
-    """The trunk around the spine; lengths in mm.
+    """The trunk around the spine; lengths in mm."""
 
-    Parameters
-    ----------
-    half_width, front_y : float
-        Half the trunk's width; patient y of the belly's skin.
-    back_fat, front_fat : float
-        Thickness of the fat under the skin.
-    muscle_fat : float
-        Share of fat in the back's muscles, 0 to 1.
-    muscle_size : float
-        Size of psoas and back muscles, 1 on average.
-    conus_s : float
-        Where the spinal cord ends.
-    sac_area : float
-        Cross-section of the dural sac away from the discs, mm².
-    vessel_size : float
-        Size of aorta and vena cava, 1 on average.
-    texture : ndarray of int, shape (3,)
-        Offset into the shared texture volumes.
-    """
-
-    half_width: float
-    front_y: float
-    back_fat: float
+    half_width: float  # half the trunk's width
+    front_y: float  # patient y of the belly's skin
+    back_fat: float  # thickness of the fat under the skin
     front_fat: float
-    muscle_fat: float
-    muscle_size: float
-    conus_s: float
-    sac_area: float
-    vessel_size: float
-    texture: NDArray[np.int64]
+    muscle_fat: float  # share of fat in the back's muscles, 0 to 1
+    muscle_size: float  # size of psoas and back muscles, 1 on average
+    conus_s: float  # where the cord ends: the lower third of L1 on average, Saifuddin et al. (Spine 1998)
+    sac_area: float  # cross-section of the dural sac away from the discs, mm²
+    vessel_size: float  # size of aorta and vena cava, 1 on average
+    texture: NDArray[np.int64]  # offset into the shared texture volumes, voxels, shape (3,)
 
 
 def sample_vertebrae(rng: np.random.Generator, size: float) -> tuple[Vertebra, ...]:
-    """Draw the sizes of all vertebrae and stack them, the middle of L3 at s = 0.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of randomness.
-    size : float
-        The patient's size, 1 on average.
-
-    Returns
-    -------
-    tuple of Vertebra
-        In the order of `MEANS`.
-    """
+    """Draw all vertebrae of a patient of a given size (1 on average) and stack them, the middle of L3 at s = 0."""
     bones: list[Vertebra] = []
     s = 0.0
     gap = rng.normal(1, 0.1)
@@ -98,22 +66,22 @@ def sample_vertebrae(rng: np.random.Generator, size: float) -> tuple[Vertebra, .
             )
         )  # fmt: skip
         s -= 0.5 * height + mean.disc * size * (1.0 if sacral else gap * rng.normal(1, 0.12))
-    middle = next(bone.s for bone in bones if bone.label == "L3")
+    middle = bones[LABELS.index("L3")].s
     return tuple(replace(bone, s=bone.s - middle) for bone in bones)
 
 
-def sample_spine(rng: np.random.Generator, bones: tuple[Vertebra, ...]) -> Spine:
+def sample_spine(rng: np.random.Generator, bones: Sequence[Vertebra]) -> Spine:
     """Draw the curve through the vertebrae: lordosis, scoliosis, and now and then a forward slip."""
     s = np.array([bone.s for bone in bones])
     lean = np.array([mean.lean for mean in MEANS.values()])
     lean = lean * np.clip(rng.normal(1, 0.16), 0.65, 1.35) + rng.normal(0, 3.5) + rng.normal(0, 1.0, len(lean))
-    angle = bend(s[::-1], np.radians(lean)[::-1])
+    angle = CubicSpline(s[::-1], np.radians(lean)[::-1])(np.clip(nodes(), s[-1], s[0]))  # constant outside
     amplitude = np.clip(rng.normal(0, 2.5) * (2.5 if rng.random() < 0.15 else 1.0), -9, 9)
     phase, length = rng.uniform(0, 2 * np.pi), rng.uniform(220, 340)
     shift = amplitude * np.sin(2 * np.pi * nodes() / length + phase)
     shift -= np.interp(0.0, nodes(), shift)
     forward = rng.uniform(2.0, 6.0) * (rng.random() < 0.08)
-    slipped = rng.choice([list(MEANS).index("L4"), list(MEANS).index("L5")], p=[0.6, 0.4])
+    slipped = rng.choice([LABELS.index("L4"), LABELS.index("L5")], p=[0.6, 0.4])
     edge = bones[slipped].s - 0.5 * bones[slipped].height  # what stands above the disc has gone forward
     slip = -forward / (1 + np.exp(-np.clip((nodes() - edge + 5.0) / 1.5, -60, 60)))
     slip = slip * along([edge, edge + 80], [1, 0])  # and the spine above leans back to its line
@@ -121,10 +89,9 @@ def sample_spine(rng: np.random.Generator, bones: tuple[Vertebra, ...]) -> Spine
     return Spine(origin, angle, shift, slip.astype(np.float64))
 
 
-def sample_build(rng: np.random.Generator, bones: tuple[Vertebra, ...], size: float) -> Build:
+def sample_build(rng: np.random.Generator, bones: Sequence[Vertebra], size: float) -> Build:
     """Draw the trunk."""
     fat = rng.gamma(4.0, 4.5)  # mm, mean 18
-    low = next(bone for bone in bones if bone.label == "L1")
     return Build(
         half_width=165 * size + 1.5 * fat + rng.normal(0, 8),
         front_y=-85 - 1.6 * fat + rng.normal(0, 10),
@@ -132,7 +99,7 @@ def sample_build(rng: np.random.Generator, bones: tuple[Vertebra, ...], size: fl
         front_fat=6 + fat * rng.uniform(0.6, 1.4),
         muscle_fat=float(np.clip(rng.beta(2, 4), 0.05, 0.8)),
         muscle_size=size * rng.normal(1, 0.1),
-        conus_s=low.s + rng.normal(-6, 11),  # lower third of L1 on average: Saifuddin et al. (Spine 1998)
+        conus_s=bones[LABELS.index("L1")].s + rng.normal(-6, 11),
         sac_area=float(np.clip(rng.normal(190, 18), 160, 235)),
         vessel_size=size * rng.normal(1, 0.08),
         texture=rng.integers(0, 64, 3),
@@ -140,55 +107,41 @@ def sample_build(rng: np.random.Generator, bones: tuple[Vertebra, ...], size: fl
 
 
 def sample_discs(
-    rng: np.random.Generator, bones: tuple[Vertebra, ...], grades: Mapping[str, int], sac_area: float
+    rng: np.random.Generator, bones: Sequence[Vertebra], grades: Mapping[str, int], sac_area: float
 ) -> tuple[Disc, ...]:
-    """Draw the discs and put the grades' millimetres at the five graded ones.
+    """Draw the disc below each vertebra but the last, and put the grades' millimetres at the five graded ones.
 
     Parameters
     ----------
     rng : Generator
         Source of randomness.
-    bones : tuple of Vertebra
+    bones : sequence of Vertebra
         All vertebrae.
     grades : mapping of str to int
         Grade of each of the 25 targets.
     sac_area : float
         Cross-section of the sac away from the discs, mm².
-
-    Returns
-    -------
-    tuple of Disc
-        One below each vertebra but the last.
     """
-    first = list(MEANS).index("L1")
-    free = math.sqrt(sac_area / (math.pi * SAC_SHAPE))
+    first = LABELS.index("L1")
+    depth = math.sqrt(sac_area / (math.pi * SHAPE_BETWEEN_DISCS))  # half the sac's, away from the discs
     discs = []
     wear = rng.beta(2.0, 2.2)
     for number, (upper, lower) in enumerate(itertools.pairwise(bones)):
         level = LEVELS[number - first] if 0 <= number - first < len(LEVELS) else None
-        sac, shape, own_wear, bulge = rng.random(4).tolist()
-        pairs = rng.random((3, 2)).tolist()
-
-        def grade(name: str, level: str | None = level) -> int:
-            return grades[f"{name}_{level}"] if level else 0
-
-        def both(table: ranges.Ranges, name: str, row: int, pairs: list[list[float]] = pairs) -> tuple[float, float]:
-            grading = (grade(f"{side}_{name}") for side in ("left", "right"))
-            left, right = (ranges.within(table, g, pairs[row][k]) for k, g in enumerate(grading))
-            return left, right
-
-        canal = grade("spinal_canal_stenosis")
+        area, shape, disc_wear, bulge = rng.random(4).tolist()
+        widths, heights, recesses = rng.random((3, 2)).tolist()
+        canal, left, right, *recess = (grades[f"{name}_{level}"] if level else 0 for name in CONDITIONS)
+        foramen = (left, right)
         top, bottom = lower.s + 0.5 * lower.height, upper.s - 0.5 * upper.height
         disc = Disc(
-            level, 0.5 * (top + bottom), bottom - top, 0.0, 0.5 * wear + 0.5 * own_wear,
-            ranges.within(ranges.SAC_AREA, canal, sac), ranges.within(ranges.SAC_SHAPE, canal, shape),
-            both(ranges.FORAMEN_WIDTH, "neural_foraminal_narrowing", 0),
-            both(ranges.FORAMEN_HEIGHT, "neural_foraminal_narrowing", 1),
-            both(ranges.RECESS_HEIGHT, "subarticular_stenosis", 2),
+            level, 0.5 * (top + bottom), bottom - top, 0.0, 0.5 * wear + 0.5 * disc_wear,
+            within(SAC_AREA, canal, area), within(SAC_SHAPE, canal, shape),
+            tuple(within(FORAMEN_WIDTH, *each) for each in zip(foramen, widths, strict=True)),
+            tuple(within(FORAMEN_HEIGHT, *each) for each in zip(foramen, heights, strict=True)),
+            tuple(within(RECESS_HEIGHT, *each) for each in zip(recess, recesses, strict=True)),
         )  # fmt: skip
         if level is None:
-            area = sac_area * (0.97 if upper.s > 0 else 0.3)
-            disc = replace(disc, sac_area=area, sac_shape=SAC_SHAPE)
-        push = 0.35 * max(0.0, free - disc.sac_half_depth)
+            disc = replace(disc, sac_area=sac_area * (0.97 if upper.s > 0 else 0.3), sac_shape=SHAPE_BETWEEN_DISCS)
+        push = 0.35 * max(0.0, depth - disc.sac_half_depth)
         discs.append(replace(disc, bulge=push + (0.1 + 0.6 * bulge) * SAC_FRONT * (lower.label != "S2")))
     return tuple(discs)

@@ -1,4 +1,4 @@
-"""Which grades the phantom's patients have, and what the readers wrote down.
+"""Which grades the phantom's patients have, what the readers wrote down, and what a grade is in millimetres.
 
 Grades follow the shares of the real training data. They are drawn by a Gaussian copula, so that the conditions and
 levels of one patient go together, and by systematic sampling over the patients, so that even a small phantom has the
@@ -7,7 +7,6 @@ shares of the whole: every grade appears as often as its share allows, rounded u
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -29,76 +28,91 @@ MISSING_TOGETHER: Final = 0.8
 """Variance that the levels of a condition group share in what goes ungraded: an axial stack that starts too low
 misses the upper levels of both sides."""
 
+Ranges = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+"""Lowest and highest value of a measure in each of the three grades.
 
-@dataclass(frozen=True)
-class Grading:
-    """Grades of a group of patients, columns in the order of `lumbar.anatomy.TARGETS`.
+The literature gives thresholds, readers disagree around them: the ranges of neighbouring grades overlap at their
+edges, so that no network can be perfect, and the bulk of each range is apart, so that every network can learn.
+"""
 
-    Parameters
-    ----------
-    true : ndarray of int, shape (N, 25)
-        What the anatomy shows: 0, 1 or 2.
-    labels : ndarray of int, shape (N, 25)
-        What was written down: a few percent one grade off, some `MISSING`.
+SAC_AREA: Final[Ranges] = ((98.0, 205.0), (70.0, 106.0), (26.0, 78.0))
+"""Cross-section of the dural sac at the disc, mm², by grade of spinal canal stenosis.
+
+Schönström, Bolender & Spengler (Spine 1985): above 100 normal, 75-100 moderate, below 75 severe stenosis; Schizas et
+al. (Spine 2010) set their grades A to D beside these limits.
+"""
+
+SAC_SHAPE: Final[Ranges] = ((1.35, 1.65), (1.45, 1.75), (1.5, 1.9))
+"""Width over antero-posterior diameter of the sac by grade: with the areas above, diameters of 8.7-14, 7.1-9.7 and
+4.2-8.1 mm. Verbiest (J Bone Joint Surg Br 1954; Orthop Clin North Am 1975): below 12 relative, below 10 mm absolute
+stenosis."""
+
+FORAMEN_WIDTH: Final[Ranges] = ((6.4, 10.5), (3.3, 6.7), (0.6, 3.5))
+"""Antero-posterior width of the foramen's fat-filled opening, mm, by grade of foraminal narrowing.
+
+Hasegawa et al. (J Bone Joint Surg Am 1995) and Torun et al. (Surg Neurol 2006): 7-11 mm in normal lumbar foramina.
+Wildermuth et al. (Radiology 1998) and Lee et al. (AJR 2010) grade by the fat that is left around the root: all,
+part (moderate), none with a flattened root (severe).
+"""
+
+FORAMEN_HEIGHT: Final[Ranges] = ((17.0, 22.0), (13.0, 17.5), (8.5, 13.5))
+"""Cranio-caudal height of the same opening, mm. Hasegawa et al. 1995: below 15 mm the root was often compressed."""
+
+RECESS_HEIGHT: Final[Ranges] = ((4.8, 8.0), (2.8, 5.2), (0.4, 3.1))
+"""Antero-posterior height of the lateral recess at the disc, mm, by grade of subarticular stenosis.
+
+Ciric et al. (J Neurosurg 1980) and Mikhael et al. (Radiology 1981): above 5 normal, 3-5 suspicious, below 3 mm
+stenotic.
+"""
+
+
+def within(ranges: Ranges, grade: int, share: float) -> float:
+    """Take a value from a grade's range, in its unit.
+
+    A share of 0 is the value furthest from disease, 1 the one nearest; the same share in a higher grade is always the
+    more diseased value.
     """
+    low, high = ranges[grade]
+    return high - share * (high - low)
 
-    true: NDArray[np.int64]
-    labels: NDArray[np.int64]
 
-
-def sample_grades(count: int, rng: np.random.Generator) -> Grading:
+def sample_grades(count: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw the grades of `count` patients.
 
-    Parameters
-    ----------
-    count : int
-        Number of patients, N.
-    rng : Generator
-        Source of all randomness.
+    Returns
+    -------
+    ndarray of int, shape (count, 25)
+        What the anatomy shows: 0, 1 or 2; columns in the order of `lumbar.anatomy.TARGETS`.
+    ndarray of int, shape (count, 25)
+        What was written down: a few percent one grade off, some `MISSING`.
     """
-    severity = _severity(count, rng)
-    offset = rng.random(severity.shape[1:])
-    shares = np.array([GRADE_SHARES[CONDITION_PARTS[condition]] for condition in CONDITIONS])  # (5, 5, 3)
-    graded = shares.sum(axis=-1)
-    bounds = np.cumsum(shares, axis=-1) / graded[..., None]
-    true = _grade(severity, offset, bounds)
-    read = _grade(severity + READER_NOISE * rng.standard_normal(severity.shape), offset, bounds)
-    labels = np.where(_ungraded(count, 1 - graded, rng), MISSING, np.clip(read, true - 1, true + 1))
-    return Grading(true.reshape(count, len(TARGETS)), labels.reshape(count, len(TARGETS)))
-
-
-def _severity(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Latent severity per patient, condition and level (N, 5, 5): standard normal, correlated as the module says."""
-    part = np.array([PARTS.index(CONDITION_PARTS[condition]) for condition in CONDITIONS])
-    own = 1 - PATIENT - PATIENT_LEVEL - PATIENT_PART - BOTH_SIDES
-    shape = (count, len(CONDITIONS), len(LEVELS))
-    return (
+    part = [PARTS.index(CONDITION_PARTS[condition]) for condition in CONDITIONS]
+    severity = (  # latent, (count, 5, 5): standard normal, correlated as the constants say
         np.sqrt(PATIENT) * rng.standard_normal((count, 1, 1))
         + np.sqrt(PATIENT_LEVEL) * rng.standard_normal((count, 1, len(LEVELS)))
         + np.sqrt(PATIENT_PART) * rng.standard_normal((count, len(PARTS), 1))[:, part]
         + np.sqrt(BOTH_SIDES) * rng.standard_normal((count, len(PARTS), len(LEVELS)))[:, part]
-        + np.sqrt(own) * rng.standard_normal(shape)
+        + np.sqrt(1 - PATIENT - PATIENT_LEVEL - PATIENT_PART - BOTH_SIDES)
+        * rng.standard_normal((count, len(CONDITIONS), len(LEVELS)))
     )
+    offset = rng.random(severity.shape[1:])
+    shares = np.array([GRADE_SHARES[CONDITION_PARTS[condition]] for condition in CONDITIONS])  # (5, 5, 3)
+    graded = shares.sum(axis=-1)
+    bounds = np.cumsum(shares, axis=-1) / graded[..., None]
+
+    def grade(severity: NDArray[np.float64]) -> NDArray[np.int64]:
+        return (_quantiles(severity, offset)[..., None] >= bounds[..., :2]).sum(axis=-1)
+
+    true = grade(severity)
+    read = grade(severity + READER_NOISE * rng.standard_normal(severity.shape))
+    latent = np.sqrt(MISSING_TOGETHER) * rng.standard_normal((count, len(PARTS), 1))
+    latent = latent + np.sqrt(1 - MISSING_TOGETHER) * rng.standard_normal((count, len(PARTS), len(LEVELS)))
+    ungraded = _quantiles(latent, rng.random(latent.shape[1:]))[:, part] >= graded  # both sides together
+    labels = np.where(ungraded, MISSING, np.clip(read, true - 1, true + 1))
+    return true.reshape(count, len(TARGETS)), labels.reshape(count, len(TARGETS))
 
 
 def _quantiles(latent: NDArray[np.float64], offset: NDArray[np.float64]) -> NDArray[np.float64]:
     """Spread each column evenly over 0..1 in the order of its values: one patient in every 1/N (systematic)."""
     rank = latent.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
     return (rank + offset) / max(1, len(latent))
-
-
-def _grade(
-    severity: NDArray[np.float64], offset: NDArray[np.float64], bounds: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    quantile = _quantiles(severity, offset)
-    return (quantile >= bounds[..., 0]).astype(np.int64) + (quantile >= bounds[..., 1])
-
-
-def _ungraded(count: int, share: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Where no grade was written down (N, 5, 5): both sides together, neighbouring levels often."""
-    part = np.array([PARTS.index(CONDITION_PARTS[condition]) for condition in CONDITIONS])
-    latent = np.sqrt(MISSING_TOGETHER) * rng.standard_normal((count, len(PARTS), 1)) + np.sqrt(
-        1 - MISSING_TOGETHER
-    ) * rng.standard_normal((count, len(PARTS), len(LEVELS)))
-    quantile = _quantiles(latent, rng.random(latent.shape[1:]))[:, part]
-    return quantile >= 1 - share

@@ -16,7 +16,7 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import CubicHermiteSpline, CubicSpline, PchipInterpolator
+from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 
 Table = NDArray[np.floating]
 """An array of float32 (typed wider, because the type checker does not know that plain numbers keep it so)."""
@@ -68,24 +68,12 @@ def index(s: ArrayLike) -> NDArray[np.int32]:
 
 @dataclass(frozen=True, eq=False)
 class Spine:
-    """A curve in the patient, and the way between patient mm and straight coordinates.
+    """A curve in the patient, and the conversion between patient mm and straight coordinates."""
 
-    Parameters
-    ----------
-    origin : ndarray, shape (3,)
-        The middle of L3's posterior wall, patient mm.
-    angle : ndarray
-        At each of `nodes`: lean of the curve in the sagittal plane, radians; positive leans back going up.
-    shift : ndarray
-        At each of `nodes`: sideways distance of the mid-line from `origin`, mm (scoliosis).
-    slip : ndarray
-        At each of `nodes`: distance of the anatomy behind the curve, mm (negative for a forward slip).
-    """
-
-    origin: NDArray[np.float64]
-    angle: NDArray[np.float64]
-    shift: NDArray[np.float64]
-    slip: NDArray[np.float64]
+    origin: NDArray[np.float64]  # the middle of L3's posterior wall, patient mm, shape (3,)
+    angle: NDArray[np.float64]  # at each of `nodes`: lean in the sagittal plane, radians; positive leans back going up
+    shift: NDArray[np.float64]  # at each of `nodes`: sideways distance of the mid-line from `origin`, mm (scoliosis)
+    slip: NDArray[np.float64]  # at each of `nodes`: distance of the anatomy behind the curve, mm (negative: forward)
 
     @cached_property
     def _curve(self) -> NDArray[np.float64]:
@@ -113,25 +101,8 @@ class Spine:
         """Patient x of the spine's mid-line at s (mm)."""
         return np.interp(np.asarray(s, dtype=np.float64), nodes(), self.shift) + float(self.origin[0])
 
-    def direction(self, s: float) -> NDArray[np.float64]:
-        """Give the unit vector along the spine towards the head at s (mm), patient axes."""
-        angle, tilt = (float(np.interp(s, nodes(), table)) for table in (self.angle, self._tilt))
-        vector = np.array([tilt, np.sin(angle), np.cos(angle)])
-        return vector / np.linalg.norm(vector)
-
     def to_patient(self, s: ArrayLike, u: ArrayLike, v: ArrayLike) -> NDArray[np.float64]:
-        """Straight coordinates to patient mm.
-
-        Parameters
-        ----------
-        s, u, v : array_like
-            Straight coordinates, mm; broadcast together.
-
-        Returns
-        -------
-        ndarray, shape (..., 3)
-            Patient coordinates, mm.
-        """
+        """Straight coordinates (mm; broadcast together) to patient mm, shape (..., 3)."""
         s, u, v = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in (s, u, v)))
         grid = nodes()
         x = u + self.midline(s)
@@ -150,18 +121,19 @@ class Spine:
         coarse = self._curve[::64]
         squared = (y[..., None] - coarse[:, 0]) ** 2 + (z[..., None] - coarse[:, 1]) ** 2
         s = nodes()[::64][np.argmin(squared, axis=-1)]
-        grid = nodes()
-        curvature = np.gradient(self.angle, STEP)
-        for _ in range(4):  # Newton steps to the foot of the perpendicular
+        grid, curvature = nodes(), np.gradient(self.angle, STEP)
+
+        def away(s: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            """Distance of the grid's points from the curve's point at s: along the curve, and behind it."""
             angle = np.interp(s, grid, self.angle)
             away_y, away_z = (value - np.interp(s, grid, self._curve[:, a]) for a, value in enumerate((y, z)))
-            ahead = away_y * np.sin(angle) + away_z * np.cos(angle)
-            depth = away_y * np.cos(angle) - away_z * np.sin(angle)
+            return away_y * np.sin(angle) + away_z * np.cos(angle), away_y * np.cos(angle) - away_z * np.sin(angle)
+
+        for _ in range(4):  # Newton steps to the foot of the perpendicular
+            ahead, depth = away(s)
             s = s + ahead / np.maximum(1 - depth * np.interp(s, grid, curvature), 0.25)
-        angle = np.interp(s, grid, self.angle)
-        away_y, away_z = (value - np.interp(s, grid, self._curve[:, a]) for a, value in enumerate((y, z)))
-        s = s + away_y * np.sin(angle) + away_z * np.cos(angle)  # straight on beyond the ends
-        return np.stack([s, away_y * np.cos(angle) - away_z * np.sin(angle)], axis=-1).astype(np.float32)
+        ahead, depth = away(s)
+        return np.stack([s + ahead, depth], axis=-1).astype(np.float32)  # straight on beyond the ends
 
     def to_straight(self, x: Table, y: Table, z: Table) -> tuple[Table, Table, Table]:
         """Patient mm to straight coordinates, by a look-up that is right to about 0.03 mm near the spine.
@@ -188,20 +160,3 @@ class Spine:
         u = x - self.tables["midline"][index(s)]
         v = v - self.tables["slip"][at]
         return s, np.broadcast_to(u, shape), np.broadcast_to(v, shape)
-
-
-def bend(centres: ArrayLike, angles: ArrayLike) -> NDArray[np.float64]:
-    """Tabulate the lean of a curve that has given angles at given places (smooth, straight on outside).
-
-    Parameters
-    ----------
-    centres, angles : array_like, shape (N,)
-        s (mm, growing) and lean (radians).
-
-    Returns
-    -------
-    ndarray
-        Angle at each of `nodes`, radians.
-    """
-    s = np.asarray(centres, dtype=np.float64)
-    return CubicSpline(s, angles)(np.clip(nodes(), s[0], s[-1]))

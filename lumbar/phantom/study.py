@@ -5,28 +5,31 @@ All randomness comes from (seed, train or test, index), so a study is the same w
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lumbar.anatomy import AXIAL_T2, CONDITION_PARTS, LEVELS, MISSING
-from lumbar.phantom.dicom_writer import Encoding, Header, offset_plane, write_slice
+from lumbar import tables
+from lumbar.anatomy import AXIAL_T2, CONDITION_PARTS, CONDITIONS, GRADES, LEVELS, MISSING, TARGETS
+from lumbar.files import write_bytes
+from lumbar.phantom.dicom_writer import write_series
 from lumbar.phantom.irregular import ODDITIES
-from lumbar.phantom.marks import KIND_OF_PART, Study, coordinate_rows, truth_rows
-from lumbar.phantom.outlines import Fault, detect, write_outlines
-from lumbar.phantom.patient import sample_patient
-from lumbar.phantom.plan import UNCOVERED_SHARE, Scene, SeriesPlan, Size, plan_series
+from lumbar.phantom.marks import KIND_OF_PART, Fault, coordinate_rows, detect, outline, truth_rows
+from lumbar.phantom.patient import Patient, sample_patient
+from lumbar.phantom.plan import Encoding, Scene, SeriesPlan, Size, Study, plan_series
 from lumbar.phantom.render import render_series
+
+UNCOVERED_SHARE: Final = 0.07
+"""Share of studies whose axial slices start below a graded L1/L2 disc (the nearest real axial slice is 3 mm or more
+away for 15 % of the L1/L2 discs; about half of those were not graded)."""
 
 RESCALED_SHARE: Final = 0.18
 """Share of studies with rescale tags (26,437 of 147,218 real files have them)."""
-
-BRIGHTEST_QUANTILE: Final = 0.995
-"""Quantile of a series' pixels to which its window refers."""
 
 DESCRIPTIONS: Final = {
     "T1": ("Sag T1", "SAG T1 TSE", "T1_tse_sag", "Sagittal T1"),
@@ -36,59 +39,37 @@ DESCRIPTIONS: Final = {
 }
 """What scanners write into SeriesDescription."""
 
+Grades = Mapping[str, int]
+"""Grade, or `MISSING`, of each of the 25 targets."""
+
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker needs to make one study.
+    """What a worker needs to make one study."""
 
-    Parameters
-    ----------
-    out : Path
-        The data folder.
-    split : str
-        ``train`` or ``test``.
-    key : tuple of int
-        Seed of this study: the phantom's seed, the split, the index.
-    study_id : int
-        Kaggle's number.
-    series_ids : tuple of int
-        Numbers for up to as many series.
-    size : str
-        ``small`` or ``full``.
-    grades, labels : mapping of str to int
-        True grades, and labels (or `MISSING`), of the 25 targets.
-    oddity : str or None
-        Key of `lumbar.phantom.irregular.ODDITIES`.
-    faults : tuple
-        SpineNet's fault in the first and second sagittal series.
-    """
-
-    out: Path
-    split: str
-    key: tuple[int, ...]
-    study_id: int
-    series_ids: tuple[int, ...]
+    out: Path  # the data folder
+    split: str  # train or test
+    key: tuple[int, ...]  # seed of this study: the phantom's seed, the split, the index
+    study_id: int  # Kaggle's number
+    series_ids: tuple[int, ...]  # numbers for up to as many series
     size: Size
-    grades: Mapping[str, int]
-    labels: Mapping[str, int]
-    oddity: str | None = None
-    faults: tuple[Fault, ...] = (0, 0)
+    grades: Grades  # what the anatomy shows, nothing missing
+    labels: Grades  # what was written down
+    oddity: str | None = None  # key of `lumbar.phantom.irregular.ODDITIES`
+    faults: tuple[Fault, ...] = (0, 0)  # SpineNet's, in the first and second sagittal series
 
     def rng(self, *purpose: int) -> np.random.Generator:
         """Make the random generator for one purpose."""
         return np.random.default_rng([*self.key, *purpose])
 
 
-@dataclass(frozen=True)
-class Result:
-    """Table rows of one study, and how much was written."""
+class Result(NamedTuple):
+    """Table rows of one study, how many series and slices it has, how many slices were rendered now."""
 
-    labels: Mapping[str, int]
-    series: list[dict[str, Any]]
-    truth: list[dict[str, Any]]
-    coordinates: list[dict[str, Any]] = field(default_factory=list)
-    slices: int = 0
-    rendered: int = 0
+    rows: dict[tables.Table, list[dict[str, Any]]]
+    series: int
+    slices: int
+    rendered: int
 
 
 def make_study(task: Task) -> Result:
@@ -101,37 +82,56 @@ def make_study(task: Task) -> Result:
     for i, series in enumerate(study.series):
         folder = task.out / f"{task.split}_images" / str(task.study_id) / str(series.series_id)
         if not all((folder / f"{each.instance_number}.dcm").is_file() for each in series.slices):
-            _write_series(folder, study, series, task.rng(2, i), task.rng(3, i))
+            names = DESCRIPTIONS[AXIAL_T2 if series.kind == AXIAL_T2 else series.contrast]
+            frames = _render(study.patient, series, task.rng(2, i))
+            write_series(folder, study, series, str(task.rng(3, i).choice(names)), frames)
             rendered += len(series.slices)
+    outlines = {series.series_id: outline(study.patient, series.slices) for series in study.sagittal}
+    listed = [
+        {"study_id": task.study_id, "series_id": each.series_id, "series_description": each.kind}
+        for each in study.series
+    ]
+    rows: dict[tables.Table, list[dict[str, Any]]] = {
+        tables.TRUTH: list(truth_rows(study, outlines)),
+        tables.TRUTH_GRADES: [_grade_row(task.study_id, task.grades)],
+    }
     if task.split == "train":
-        _write_outlines(task, study)
-    return Result(
-        labels=labels,
-        series=[
-            {"study_id": task.study_id, "series_id": each.series_id, "series_description": each.kind}
-            for each in study.series
-        ],
-        truth=list(truth_rows(study)),
-        coordinates=list(coordinate_rows(study, labels, task.rng(4))) if task.split == "train" else [],
-        slices=sum(len(series.slices) for series in study.series),
-        rendered=rendered,
-    )
+        for i, series in enumerate(study.sagittal):
+            fault = task.faults[i] if i < len(task.faults) else 0
+            if fault is not None:
+                found = detect(series, outlines[series.series_id], fault, task.rng(5, i))
+                path = task.out / tables.VERTEBRA_OUTLINES.format(series_id=series.series_id)
+                write_bytes(path, pickle.dumps(found, protocol=4))
+        rows[tables.TRAIN] = [_grade_row(task.study_id, labels)]
+        rows[tables.TRAIN_SERIES] = listed
+        rows[tables.LABEL_COORDINATES] = list(coordinate_rows(study, labels, task.rng(4)))
+    else:
+        rows[tables.TEST_SERIES] = listed
+        rows[tables.SAMPLE_SUBMISSION] = [  # as Kaggle's: conditions alphabetically, levels downwards, every grade 1/3
+            {"row_id": f"{task.study_id}_{condition}_{level}", **dict.fromkeys(tables.GRADE_COLUMNS, 1 / 3)}
+            for condition in sorted(CONDITIONS)
+            for level in LEVELS
+        ]
+    return Result(rows, len(study.series), sum(len(series.slices) for series in study.series), rendered)
 
 
-def plan_study(task: Task) -> tuple[Study, dict[str, int]]:
+def plan_study(task: Task) -> tuple[Study, Grades]:
     """Draw the patient and plan the series; return also the labels, missing where there is no series to grade on."""
     rng = task.rng(0)
     patient = sample_patient(task.rng(1), task.grades)
     scene = Scene(patient, _covered(task.labels, rng), task.size)
-    encoding = _draw_encoding(rng)
-    series = [_windowed(each, encoding, rng) for each in plan_series(scene, rng)]
+    rescaled = rng.random() < RESCALED_SHARE
+    slope = float(rng.choice((1.0, 1.0, 0.5, 1.25, 2.4))) if rescaled else None
+    series = []
+    for planned in plan_series(scene, rng):
+        width = float(rng.uniform(0.75, 1.1))  # the window is to the technologist's liking
+        encoding = Encoding(slope=slope, window=(width * float(rng.uniform(0.45, 0.55)), width))
+        series.append(replace(planned, encoding=encoding))
     if task.oddity is not None:
         series = ODDITIES[task.oddity](series, scene, rng)
     numbers = rng.permutation(task.series_ids)[: len(series)].tolist()
-    series = sorted(
-        (replace(each, series_id=number) for each, number in zip(series, numbers, strict=True)),
-        key=lambda each: each.series_id,
-    )
+    series = [replace(each, series_id=number) for each, number in zip(series, numbers, strict=True)]
+    series.sort(key=lambda each: each.series_id)
     kinds = {each.kind for each in series}
     ungradable = {condition for condition, part in CONDITION_PARTS.items() if KIND_OF_PART[part] not in kinds}
     labels = dict(task.labels) | {f"{condition}_{level}": MISSING for condition in ungradable for level in LEVELS}
@@ -139,7 +139,7 @@ def plan_study(task: Task) -> tuple[Study, dict[str, int]]:
     return Study(task.study_id, patient, tuple(series), table_offset), labels
 
 
-def _covered(labels: Mapping[str, int], rng: np.random.Generator) -> tuple[str, ...]:
+def _covered(labels: Grades, rng: np.random.Generator) -> tuple[str, ...]:
     """Let the axial slices start below ungraded upper levels, and now and then below a graded L1/L2."""
     first = int(rng.random() < UNCOVERED_SHARE)
     for i, level in enumerate(LEVELS[:3]):
@@ -148,40 +148,16 @@ def _covered(labels: Mapping[str, int], rng: np.random.Generator) -> tuple[str, 
     return LEVELS[first:]
 
 
-def _draw_encoding(rng: np.random.Generator) -> Encoding:
-    rescaled = rng.random() < RESCALED_SHARE
-    return Encoding(slope=float(rng.choice((1.0, 1.0, 0.5, 1.25, 2.4))) if rescaled else None)
-
-
-def _windowed(series: SeriesPlan, encoding: Encoding, rng: np.random.Generator) -> SeriesPlan:
-    """Give each series the window of a technologist's liking."""
-    width = float(rng.uniform(0.75, 1.1))
-    return replace(series, encoding=replace(encoding, window=(width * float(rng.uniform(0.45, 0.55)), width)))
-
-
-def _write_series(
-    folder: Path, study: Study, series: SeriesPlan, rng: np.random.Generator, texts: np.random.Generator
-) -> None:
-    """Render a series, one group of equal size after the other, and write its files."""
-    frames: list[NDArray[np.uint16]] = [np.empty((0, 0), np.uint16)] * len(series.slices)
+def _render(patient: Patient, series: SeriesPlan, rng: np.random.Generator) -> list[NDArray[np.uint16]]:
+    """Render a series, one group of slices of equal size after the other."""
+    frames: dict[int, NDArray[np.uint16]] = {}
     for shape in dict.fromkeys(each.shape for each in series.slices):
-        group = [i for i, each in enumerate(series.slices) if each.shape == shape]
-        planes = [series.slices[i].plane for i in group]
-        images = render_series(study.patient, planes, shape, series.thickness, series.contrast, rng)
-        for i, image in zip(group, images, strict=True):
-            frames[i] = image
-    brightest = float(np.quantile(np.concatenate([frame.ravel()[::7] for frame in frames]), BRIGHTEST_QUANTILE))
-    description = str(texts.choice(DESCRIPTIONS[AXIAL_T2 if series.kind == AXIAL_T2 else series.contrast]))
-    for planned, frame in zip(series.slices, frames, strict=True):
-        header = Header(
-            study.study_id, series.series_id, planned.instance_number, description, series.contrast,
-            offset_plane(planned.plane, study.table_offset), series.thickness, series.spacing,
-        )  # fmt: skip
-        write_slice(folder / f"{planned.instance_number}.dcm", frame, header, series.encoding, brightest)
+        group = {i: each.plane for i, each in enumerate(series.slices) if each.shape == shape}
+        images = render_series(patient, list(group.values()), shape, series.thickness, series.contrast, rng)
+        frames |= zip(group, images, strict=True)
+    return [frames[i] for i in range(len(series.slices))]
 
 
-def _write_outlines(task: Task, study: Study) -> None:
-    for i, series in enumerate(study.sagittal):
-        fault = task.faults[i] if i < len(task.faults) else 0
-        if fault is not None:
-            write_outlines(task.out, series.series_id, detect(study, series, fault, task.rng(5, i)))
+def _grade_row(study_id: int, grades: Grades) -> dict[str, Any]:
+    names = {target: GRADES[grades[target]] if grades[target] != MISSING else None for target in TARGETS}
+    return {"study_id": study_id, **names}

@@ -8,8 +8,7 @@ import numpy as np
 
 from lumbar.phantom.bones import paint_bone
 from lumbar.phantom.canvas import Canvas, Window
-from lumbar.phantom.patient import Patient
-from lumbar.phantom.profiles import BACK_Z
+from lumbar.phantom.patient import BACK_Z, Patient
 from lumbar.phantom.shapes import ellipse, ellipsoid, segment, slab
 from lumbar.phantom.spine import Table
 
@@ -81,17 +80,16 @@ def _paint_belly(canvas: Canvas, window: Window, front: Table) -> None:
 def _paint_back(canvas: Canvas, fascia: Table) -> None:
     """Paint erector spinae, multifidus and quadratus lumborum, their clefts and fatty streaks."""
     patient = canvas.patient
-    bones = patient.vertebrae
-    window = canvas.window((bones[-1].s, bones[0].s + 60), (-100, 100), (-12, 110))
+    window = canvas.window((patient.bone("S5").s, patient.bone("T8").s + 60), (-100, 100), (-12, 110))
     if window is None:
         return
     _, y, _ = window.xyz()
     side, v = window.side, window.v
     blobs = window.crop(canvas.blobs)
     between = ellipse(side - 33, v - 6, 16, 6) + blobs  # intertransverse muscles
-    window.paint(np.maximum(between, slab(window.s, bones[9].s - 10, bones[2].s)), "muscle")
+    window.paint(np.maximum(between, slab(window.s, patient.bone("L5").s - 10, patient.bone("T10").s)), "muscle")
     square = ellipse(side - 60, v - 4 - 0.25 * (side - 60), 20, 8) + blobs
-    window.paint(np.maximum(square, slab(window.s, bones[8].s - 10, bones[4].s)), "muscle")
+    window.paint(np.maximum(square, slab(window.s, patient.bone("L4").s - 10, patient.bone("T12").s)), "muscle")
     column = np.minimum(ellipse(side - 38, v - 32, 43, 25), np.maximum(side - 34, 14 - v))
     muscle = np.maximum(y - window.crop(fascia), column + 0.8 * blobs)
     window.paint(np.maximum(muscle - 0.8, 18 - v), "ligament")
@@ -109,9 +107,9 @@ def _paint_back(canvas: Canvas, fascia: Table) -> None:
 
 def _paint_psoas(canvas: Canvas) -> None:
     """Paint both psoas muscles along their tables."""
-    muscle = canvas.patient.muscle
-    bones = canvas.patient.vertebrae
-    window = canvas.window((bones[-1].s, bones[4].s), (-80, 80), (-75, 20))
+    patient = canvas.patient
+    muscle = patient.muscle
+    window = canvas.window((patient.bone("S5").s, patient.bone("T12").s), (-80, 80), (-75, 20))
     if window is None:
         return
     across = window.side - window.at(muscle["psoas_u"])
@@ -121,13 +119,13 @@ def _paint_psoas(canvas: Canvas) -> None:
     belly += window.crop(canvas.blobs)
     streaks = window.texture("streak")
     window.paint(belly, "muscle", 1 + 0.1 * streaks)
-    fatty = np.clip((streaks - 2.6) + (1.6 * canvas.patient.build.muscle_fat), 0, 1)
+    fatty = np.clip((streaks - 2.6) + (1.6 * patient.build.muscle_fat), 0, 1)
     window.blend(window.cover(belly + 2) * fatty, "fat")
 
 
 def _paint_hips(canvas: Canvas) -> None:
     """Paint the iliac bones beside the sacrum, the gluteal muscles on them."""
-    first = canvas.patient.vertebrae[10]
+    first = canvas.patient.bone("S1")
     window = canvas.window((first.s - 75, first.s + 40), (-110, 110), (-60, 55))
     if window is None:
         return
@@ -142,9 +140,8 @@ def _paint_vessels(canvas: Canvas) -> None:
     """Paint aorta (left) and vena cava (right) in front of the spine, and what they fork into below L4."""
     patient = canvas.patient
     size = patient.build.vessel_size
-    bones = patient.vertebrae
-    fork = bones[8].s - 6
-    window = canvas.window((bones[-2].s, bones[0].s + 60), (-60, 60), (-75, -15))
+    fork = patient.bone("L4").s - 6
+    window = canvas.window((patient.bone("S4").s, patient.bone("T8").s + 60), (-60, 60), (-75, -15))
     if window is None:
         return
     below = np.clip((fork - window.s) * (1 / 60), 0, 1.4)

@@ -49,48 +49,28 @@ al. (J Bone Joint Surg Am 2005).
 """
 
 
+LABELS: Final = tuple(MEANS)
+"""T8 to S5: all vertebrae, from the head down."""
+
+
 @dataclass(frozen=True)
 class Vertebra:
-    """One vertebra; lengths in mm.
+    """One vertebra; lengths in mm."""
 
-    Parameters
-    ----------
-    label : str
-        ``"T8"`` to ``"S5"``.
-    s : float
-        Its middle along the spine.
-    height, depth, width : float
-        Of the body, at its rims.
-    wedge : float
-        How much taller the body is in front, mm per mm of depth (negative: a crushed front).
-    hollow : float
-        Depth of the concavity of each end-plate.
-    back_hollow : float
-        Depth of the concavity of the posterior wall.
-    waist : float
-        Share by which the body is slimmer at half its height.
-    pedicle_width, canal_width : float
-        Width of a pedicle; distance between the two.
-    spinous, droop : float
-        Length of the spinous process behind the lamina; how far it points down, mm per mm.
-    fatness : float
-        Brightness of its marrow relative to the average.
-    """
-
-    label: str
-    s: float
-    height: float
+    label: str  # one of `LABELS`
+    s: float  # its middle along the spine
+    height: float  # of the body, as the next two, at its rims
     depth: float
     width: float
-    wedge: float
-    hollow: float
-    back_hollow: float
-    waist: float
+    wedge: float  # how much taller the body is in front, mm per mm of depth (negative: a crushed front)
+    hollow: float  # depth of the concavity of each end-plate
+    back_hollow: float  # depth of the concavity of the posterior wall
+    waist: float  # share by which the body is slimmer at half its height
     pedicle_width: float
-    canal_width: float
-    spinous: float
-    droop: float
-    fatness: float
+    canal_width: float  # distance between the two pedicles
+    spinous: float  # length of the spinous process behind the lamina
+    droop: float  # how far the spinous process points down, mm per mm
+    fatness: float  # brightness of its marrow relative to the average
 
     @property
     def sacral(self) -> bool:
@@ -109,8 +89,13 @@ class Vertebra:
 
     @property
     def pedicle_u(self) -> float:
-        """Distance of the pedicles' middle from the mid-line."""
+        """Distance of the pedicles' middle, and of the foramina below them, from the mid-line."""
         return 0.5 * (self.canal_width + self.pedicle_width)
+
+    @property
+    def recess_u(self) -> float:
+        """Distance of the lateral recesses at the disc above from the mid-line."""
+        return 0.5 * self.canal_width - 1.5
 
     @property
     def pedicle_height(self) -> float:
@@ -135,38 +120,18 @@ class Vertebra:
 
 @dataclass(frozen=True)
 class Disc:
-    """The disc below a vertebra, and the canal, foramina and recesses at its height; lengths in mm.
+    """The disc below a vertebra, and the canal, foramina and recesses at its height; lengths in mm."""
 
-    Parameters
-    ----------
-    level : str or None
-        One of the five graded levels.
-    s : float
-        Its middle along the spine.
-    height : float
-        At its middle.
-    bulge : float
-        How far it stands out behind the posterior walls.
-    dryness : float
-        0 for a nucleus full of water, 1 for a black disc.
-    sac_area : float
-        Cross-section of the dural sac, mm².
-    sac_shape : float
-        Width over antero-posterior diameter of the sac.
-    foramen_width, foramen_height, recess_height : tuple of float
-        Left, right.
-    """
-
-    level: str | None
-    s: float
-    height: float
-    bulge: float
-    dryness: float
-    sac_area: float
-    sac_shape: float
-    foramen_width: tuple[float, float]
-    foramen_height: tuple[float, float]
-    recess_height: tuple[float, float]
+    level: str | None  # one of the five graded levels
+    s: float  # its middle along the spine
+    height: float  # at its middle
+    bulge: float  # how far it stands out behind the posterior walls
+    dryness: float  # 0 for a nucleus full of water, 1 for a black disc
+    sac_area: float  # cross-section of the dural sac, mm²
+    sac_shape: float  # width over antero-posterior diameter of the sac
+    foramen_width: tuple[float, ...]  # left, right; so are the next two
+    foramen_height: tuple[float, ...]
+    recess_height: tuple[float, ...]
 
     @property
     def sac_half_depth(self) -> float:

@@ -6,7 +6,7 @@ import pytest
 from lumbar.anatomy import LEVELS, TARGETS, VERTEBRAE
 from lumbar.images.geometry import SlicePlane
 from lumbar.phantom.canvas import Canvas
-from lumbar.phantom.patient import sample_patient
+from lumbar.phantom.patient import STRUCTURES, sample_patient
 from lumbar.phantom.tissue import signals
 
 
@@ -19,18 +19,13 @@ class StraightPatient:
         z = 30.0 * (VERTEBRAE.index("L3") - VERTEBRAE.index(label))
         return np.array([(x, 0, z + 12), (x, 0, z - 12), (x, -30, z - 12), (x, -30, z + 12)])
 
-    def level_point(self, level, x=None):
+    def level_point(self, level):
         upper = 30.0 * (2 - LEVELS.index(level))
-        return np.array([0.0 if x is None else x, 0, 0.7 * (upper - 12) + 0.3 * (upper - 30 + 12)])
+        return np.array([0.0, 0, 0.7 * (upper - 12) + 0.3 * (upper - 30 + 12)])
 
-    def canal_centre(self, level):
-        return self.level_point(level) + np.array((0, 8, 0))
-
-    def foramen_centre(self, level, side):
-        return self.level_point(level) + np.array((18 if side == "left" else -18, 4, 6))
-
-    def recess_centre(self, level, side):
-        return self.level_point(level) + np.array((10 if side == "left" else -10, 3, 0))
+    def centres(self, level):
+        places = ((0, 8, 0), (18, 4, 6), (-18, 4, 6), (10, 3, 0), (-10, 3, 0))
+        return {name: self.level_point(level) + place for name, place in zip(STRUCTURES, places, strict=True)}
 
     def disc_normal(self, level):
         return np.array([0.0, 0.0, 1.0])

@@ -80,7 +80,7 @@ def test_the_sacral_wings_reach_beside_the_body(painted):
     patient = painted("T1")[0].patient
     first = patient.vertebrae[10]
     canvas, at = painted("T1", x=32.0, s=first.s)
-    bones.paint_sacrum(canvas, patient.vertebrae)
+    bones.paint_sacrum(canvas)
     assert at(first.s - 5, 32.0, -6.0) > 0.2
     assert at(first.s + 40, 32.0, -6.0) == 0
 

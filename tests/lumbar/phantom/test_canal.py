@@ -33,7 +33,7 @@ def test_roots_lie_in_the_back_of_the_sac(painted):
 @pytest.mark.parametrize(("grade", "least", "most"), [(0, 0.9, 1.001), (2, 0.0, 0.35)])
 def test_the_fat_of_a_foramen_follows_its_grade(painted, grade, least, most):
     patient = painted("T1")[0].patient
-    u = patient.foramen_u(L3_L4)
+    u = patient.vertebrae[L3_L4].pedicle_u
     canvas, at = painted("T1", x=u, left_neural_foraminal_narrowing_l3_l4=grade)
     canal.paint_foramina(canvas)
     s, fat = patient.discs[L3_L4].s + FORAMEN_RISE, canvas.signals["fat"].item()
@@ -43,7 +43,7 @@ def test_the_fat_of_a_foramen_follows_its_grade(painted, grade, least, most):
 
 def test_the_root_lies_in_the_upper_foramen(painted):
     patient = painted("T1")[0].patient
-    u = patient.foramen_u(L3_L4)
+    u = patient.vertebrae[L3_L4].pedicle_u
     canvas, at = painted("T1", x=u)
     canal.paint_foramina(canvas)
     disc = patient.discs[L3_L4]
@@ -54,7 +54,7 @@ def test_the_root_lies_in_the_upper_foramen(painted):
 @pytest.mark.parametrize(("grade", "bright"), [(0, True), (1, False), (2, False)])
 def test_a_recess_is_as_high_as_its_grade(painted, grade, bright):
     patient = painted("T2")[0].patient
-    u = patient.recess_u(L3_L4)
+    u = patient.vertebrae[L3_L4 + 1].recess_u
     canvas, at = painted("T2", x=u, left_subarticular_stenosis_l3_l4=grade)
     canal.paint_recesses(canvas)
     s, fat = patient.discs[L3_L4].s, canvas.signals["fat"].item()

@@ -3,7 +3,7 @@ import pytest
 
 from lumbar.anatomy import TARGETS
 from lumbar.images.geometry import SlicePlane
-from lumbar.phantom.canvas import Canvas
+from lumbar.phantom.canvas import Canvas, look
 from lumbar.phantom.patient import sample_patient
 from lumbar.phantom.tissue import signals
 
@@ -90,3 +90,30 @@ def test_tiny_slices_are_no_special_case(patient):
     canvas = sagittal(patient, shape=(1, 3))
     assert canvas.everywhere().s.shape == (1, 1, 3)
     assert canvas.blobs.shape == (1, 1, 3)
+
+
+OFFSET = np.array([3, 60, 17])
+
+
+def test_the_same_place_looks_the_same_and_axes_broadcast():
+    x = np.array([-20, 0, 31], dtype=np.float32).reshape(3, 1, 1)
+    y, z = np.float32([[[5.0, 9.0]]]), np.float32([[[-300.0]]])
+    found = look("streak", (x, y, z), OFFSET)
+    assert found.shape == (3, 1, 2)
+    assert found[1, 0, 1] == look("streak", (x[1:2], y[..., 1:], z), OFFSET).item()
+
+
+def test_streaks_run_along_the_third_axis():
+    line = np.arange(0, 60, 0.5, dtype=np.float32)
+    still = np.zeros(1, dtype=np.float32)
+    across = np.abs(np.diff(look("streak", (line, still, still), OFFSET))).mean()
+    along = np.abs(np.diff(look("streak", (still, still, line), OFFSET))).mean()
+    assert along < 0.5 * across
+
+
+def test_an_offset_is_another_patient():
+    still = np.zeros(1, dtype=np.float32)
+    line = np.arange(0, 60, dtype=np.float32)
+    assert not np.array_equal(
+        look("grain", (line, still, still), OFFSET), look("grain", (line, still, still), OFFSET + 9)
+    )

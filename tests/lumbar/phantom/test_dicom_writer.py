@@ -5,15 +5,21 @@ from pydicom.pixels import apply_rescale
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from lumbar.images.geometry import SlicePlane
-from lumbar.phantom.dicom_writer import MAXIMUM, Encoding, Header, offset_plane, write_slice
+from lumbar.phantom.dicom_writer import write_series
+from lumbar.phantom.plan import Encoding, PlannedSlice, SeriesPlan, Study
+from lumbar.phantom.render import WHITE
 
 PLANE = SlicePlane(np.array([-112.12, -98.7, 101.3]), np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 1.25, 1.5)
-HEADER = Header(4003253, 702807833, 9, "Sag T1", "T1", PLANE, 4.0, 4.4)
-PIXELS = np.random.default_rng(0).integers(0, MAXIMUM + 1, (40, 32)).astype(np.uint16)
+PIXELS = np.random.default_rng(0).integers(0, 2001, (40, 32)).astype(np.uint16)
 
 
-def written(tmp_path, encoding=None, pixels=PIXELS):
-    write_slice(tmp_path / "9.dcm", pixels, HEADER, encoding or Encoding(), 2000.0)
+PIXELS[0] = 2000  # the brightest, to which windows refer
+
+
+def written(tmp_path, encoding=None, offset=(0, 0, 0)):
+    slices = (PlannedSlice(PLANE, (40, 32), 9),)
+    series = SeriesPlan("Sagittal T1", "T1", slices, 4.0, 4.4, encoding or Encoding(), 702807833)
+    write_series(tmp_path, Study(4003253, None, (series,), np.array(offset)), series, "Sag T1", [PIXELS])
     return pydicom.dcmread(tmp_path / "9.dcm")
 
 
@@ -54,8 +60,8 @@ def test_rescaled_pixels_and_window_mean_the_same_however_stored(tmp_path, encod
 def test_inverted_pixels_and_their_window(tmp_path):
     dataset = written(tmp_path, Encoding(inverted=True))
     assert dataset.PhotometricInterpretation == "MONOCHROME1"
-    assert (dataset.pixel_array == MAXIMUM - PIXELS).all()
-    assert dataset.WindowCenter == MAXIMUM - 1000
+    assert (dataset.pixel_array == WHITE - PIXELS).all()
+    assert dataset.WindowCenter == WHITE - 1000
 
 
 def test_several_windows_and_absent_tags(tmp_path):
@@ -71,7 +77,5 @@ def test_same_arguments_same_bytes_and_unique_identifiers(tmp_path):
     assert len({first.SOPInstanceUID, first.StudyInstanceUID, first.SeriesInstanceUID, first.FrameOfReferenceUID}) == 4
 
 
-def test_table_offset_moves_the_plane():
-    moved = offset_plane(PLANE, np.array([1.0, -2, 3]))
-    assert moved.origin == pytest.approx([-111.12, -100.7, 104.3])
-    assert offset_plane(PLANE, np.zeros(3)).origin == pytest.approx(PLANE.origin)
+def test_table_offset_moves_the_plane(tmp_path):
+    assert written(tmp_path, offset=(1.0, -2, 3)).ImagePositionPatient == pytest.approx([-111.12, -100.7, 104.3])

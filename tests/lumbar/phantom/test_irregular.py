@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from lumbar.anatomy import AXIAL_T2, SAGITTAL_T2
-from lumbar.phantom.irregular import ODDITIES, deal
-from lumbar.phantom.plan import Scene, plan_series
+from lumbar.images.geometry import SlicePlane
+from lumbar.phantom.irregular import ODDITIES, deal, resized, tilted
+from lumbar.phantom.plan import PlannedSlice, Scene, plan_series
 
 
 @pytest.fixture(params=range(3))
@@ -84,3 +85,26 @@ def test_deal_gives_each_irregular_study_the_next_oddity():
     some = [name for name in deal(24, 0.15, np.random.default_rng(0)) if name]
     assert len(some) == len(set(some)) == 4
     assert set(deal(len(ODDITIES), 1.0, np.random.default_rng(0))) == set(ODDITIES)
+
+
+@pytest.fixture
+def sagittal_slice():
+    plane = SlicePlane(np.array([0.0, -50, 50]), np.array([0.0, 1, 0]), np.array([0.0, 0, -1]), 1.0, 1.0)
+    return PlannedSlice(plane, (101, 101))
+
+
+def test_resized_covers_the_same_field(sagittal_slice):
+    half = resized(sagittal_slice, 0.5)
+    assert half.shape == (50, 50)
+    assert half.plane.to_patient((-0.5, -0.5)) == pytest.approx(sagittal_slice.plane.to_patient((-0.5, -0.5)), abs=1e-3)
+    assert half.plane.to_patient((49.5, 49.5)) == pytest.approx([0, 50.5, -50.5], abs=1e-2)
+    assert resized(sagittal_slice, 1.0).plane.origin == pytest.approx(sagittal_slice.plane.origin)
+
+
+def test_tilted_turns_about_the_middle_row(sagittal_slice):
+    turned = tilted(sagittal_slice, 30)
+    assert turned.plane.to_patient((50, 50)) == pytest.approx([0, 0, 0], abs=1e-3)
+    assert turned.plane.row_dir == pytest.approx(sagittal_slice.plane.row_dir)
+    assert turned.plane.normal @ sagittal_slice.plane.normal == pytest.approx(np.cos(np.pi / 6), abs=1e-5)
+    assert turned.plane.normal @ sagittal_slice.plane.col_dir == pytest.approx(-0.5, abs=1e-5)
+    assert tilted(sagittal_slice, 0).plane.origin == pytest.approx(sagittal_slice.plane.origin)

@@ -12,8 +12,6 @@ from lumbar.phantom.plan import (
     plan_axial,
     plan_sagittal,
     plan_series,
-    resized,
-    tilted,
 )
 
 SEEDS = range(12)
@@ -48,7 +46,7 @@ def test_sagittal_series_covers_t12_to_s1_and_both_foramina(straight_patient, se
     assert series.slices[0].shape[0] in MATRICES[size]
     for level in LEVELS:
         for side in ("left", "right"):
-            assert series.find(straight_patient.foramen_centre(level, side)) is not None
+            assert series.find(straight_patient.centres(level)[f"{side}_foramen"]) is not None
     for vertebra in VERTEBRAE[1:-1]:
         for corner in straight_patient.vertebra_corners(vertebra, 0.0):
             assert series.find(corner) is not None
@@ -67,7 +65,7 @@ def test_axial_images_show_the_patients_left_on_the_right_and_cover_the_asked_le
     plane = series.slices[0].plane
     assert plane.row_dir[0] > 0.95 and plane.col_dir[1] > 0.8 and plane.normal[2] > 0.8
     for level in levels:
-        assert series.find(straight_patient.recess_centre(level, "left")) is not None
+        assert series.find(straight_patient.centres(level)["left_recess"]) is not None
     assert series.find(straight_patient.level_point(LEVELS[0])) is None
 
 
@@ -95,20 +93,3 @@ def test_find_knows_the_field(sagittal_slice):
     assert series.find((0, 50, 50)) is not None  # the centre of the last pixel of the first row
     assert series.find((0, 50.1, 0)) is None
     assert series.nearest((-2, 0, 0)) == (0, 2.0)
-
-
-def test_resized_covers_the_same_field(sagittal_slice):
-    half = resized(sagittal_slice, 0.5)
-    assert half.shape == (50, 50)
-    assert half.plane.to_patient((-0.5, -0.5)) == pytest.approx(sagittal_slice.plane.to_patient((-0.5, -0.5)), abs=1e-3)
-    assert half.plane.to_patient((49.5, 49.5)) == pytest.approx([0, 50.5, -50.5], abs=1e-2)
-    assert resized(sagittal_slice, 1.0).plane.origin == pytest.approx(sagittal_slice.plane.origin)
-
-
-def test_tilted_turns_about_the_middle_row(sagittal_slice):
-    turned = tilted(sagittal_slice, 30)
-    assert turned.plane.to_patient((50, 50)) == pytest.approx([0, 0, 0], abs=1e-3)
-    assert turned.plane.row_dir == pytest.approx(sagittal_slice.plane.row_dir)
-    assert turned.plane.normal @ sagittal_slice.plane.normal == pytest.approx(np.cos(np.pi / 6), abs=1e-5)
-    assert turned.plane.normal @ sagittal_slice.plane.col_dir == pytest.approx(-0.5, abs=1e-5)
-    assert tilted(sagittal_slice, 0).plane.origin == pytest.approx(sagittal_slice.plane.origin)
