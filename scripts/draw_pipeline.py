@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
 from lumbar.cli import run
@@ -23,8 +22,7 @@ from lumbar.files import atomic_path
 DATA, LOCALISE, JOIN, GRADE = "#e8eef7", "#dcefe3", "#f3ead6", "#f6dfe0"
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """One step: where it stands (centre, in drawing units), how wide it is, what it says."""
 
     x: float
@@ -32,26 +30,12 @@ class Box:
     width: float
     colour: str
     title: str
-    lines: tuple[str, ...] = ()
+    lines: tuple[str, ...]
 
     @property
-    def height(self) -> float:
-        """Height in drawing units: one line each, and margins."""
-        return 0.42 + 0.26 * len(self.lines)
-
-    def draw(self, axes: Axes) -> None:
-        """Draw the box and its text."""
-        left, bottom = self.x - self.width / 2, self.y - self.height / 2
-        axes.add_patch(
-            FancyBboxPatch(
-                (left, bottom), self.width, self.height,
-                boxstyle="round,pad=0.02,rounding_size=0.09", facecolor=self.colour, edgecolor="#5b6470", linewidth=1.1,
-            )
-        )  # fmt: skip
-        top = self.y + self.height / 2 - 0.21
-        axes.text(self.x, top, self.title, ha="center", va="center", fontsize=10.5, fontweight="bold", color="#1d2733")
-        for number, line in enumerate(self.lines, start=1):
-            axes.text(self.x, top - 0.26 * number, line, ha="center", va="center", fontsize=8.6, color="#3a4653")
+    def half_height(self) -> float:
+        """Half its height in drawing units: 0.26 a line, and margins."""
+        return 0.21 + 0.13 * len(self.lines)
 
 
 BOXES = {
@@ -75,25 +59,9 @@ BOXES = {
 }  # fmt: skip
 
 ARROWS = (
-    ("dicom", "prepare"), ("prepare", "folds"), ("folds", "labels"), ("prepare", "ax"), ("labels", "sag"),
-    ("sag", "join1"), ("ax", "join1"), ("join1", "z"), ("join1", "join2"), ("z", "join2"), ("join1", "c1"),
-    ("join2", "c2"), ("join2", "c3"), ("c1", "mlp"), ("c2", "mlp"), ("c3", "mlp"), ("mlp", "out"),
+    "dicom prepare", "prepare folds", "folds labels", "prepare ax", "labels sag", "sag join1", "ax join1", "join1 z",
+    "join1 join2", "z join2", "join1 c1", "join2 c2", "join2 c3", "c1 mlp", "c2 mlp", "c3 mlp", "mlp out",
 )  # fmt: skip
-
-
-def draw_arrow(axes: Axes, start: Box, end: Box) -> None:
-    """Draw an arrow from one box's edge to another's: sideways within a row, downwards between rows."""
-    if abs(start.y - end.y) < 0.1:
-        sign = 1 if end.x > start.x else -1
-        tail = (start.x + sign * (start.width / 2 + 0.04), start.y)
-        head = (end.x - sign * (end.width / 2 + 0.04), end.y)
-    else:
-        tail, head = (start.x, start.y - start.height / 2 - 0.04), (end.x, end.y + end.height / 2 + 0.04)
-        reach = 0.4 * start.width
-        tail = (min(max(end.x, start.x - reach), start.x + reach), tail[1])
-    axes.annotate(
-        "", xy=head, xytext=tail, arrowprops={"arrowstyle": "-|>", "color": "#5b6470", "lw": 1.2, "mutation_scale": 12}
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,9 +71,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     figure, axes = plt.subplots(figsize=(11, 6.9), dpi=110)
     for box in BOXES.values():
-        box.draw(axes)
-    for start, end in ARROWS:
-        draw_arrow(axes, BOXES[start], BOXES[end])
+        corner, style = (box.x - box.width / 2, box.y - box.half_height), "round,pad=0.02,rounding_size=0.09"
+        patch = FancyBboxPatch(
+            corner,
+            box.width,
+            2 * box.half_height,
+            boxstyle=style,
+            facecolor=box.colour,
+            edgecolor="#5b6470",
+            linewidth=1.1,
+        )
+        axes.add_patch(patch)
+        top = box.y + box.half_height - 0.21
+        axes.text(box.x, top, box.title, ha="center", va="center", fontsize=10.5, fontweight="bold", color="#1d2733")
+        for number, line in enumerate(box.lines, start=1):
+            axes.text(box.x, top - 0.26 * number, line, ha="center", va="center", fontsize=8.6, color="#3a4653")
+    for arrow in ARROWS:
+        start, end = (BOXES[name] for name in arrow.split())
+        if start.y == end.y:  # sideways within a row, downwards between rows
+            sign = 1 if end.x > start.x else -1
+            tail = (start.x + sign * (start.width / 2 + 0.04), start.y)
+            head = (end.x - sign * (end.width / 2 + 0.04), end.y)
+        else:
+            reach = 0.4 * start.width
+            tail = (min(max(end.x, start.x - reach), start.x + reach), start.y - start.half_height - 0.04)
+            head = (end.x, end.y + end.half_height + 0.04)
+        look = {"arrowstyle": "-|>", "color": "#5b6470", "lw": 1.2, "mutation_scale": 12}
+        axes.annotate("", xy=head, xytext=tail, arrowprops=look)
     axes.set(xlim=(-0.1, 12.5), ylim=(-1.1, 6.85), aspect="equal")
     axes.axis("off")
     figure.subplots_adjust(0, 0, 1, 1)

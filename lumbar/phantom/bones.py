@@ -7,25 +7,23 @@ from typing import Final
 
 import numpy as np
 
-from lumbar.phantom.canvas import Canvas, Window
-from lumbar.phantom.shapes import ellipse, ellipsoid, length, segment, slab
+from lumbar.phantom.canvas import Canvas, ellipse, ellipsoid, length, segment, slab
 from lumbar.phantom.spine import Table
-from lumbar.phantom.tissue import Signal
 from lumbar.phantom.vertebra import Disc, Vertebra
 
 SHELL: Final = 0.8
 """Thickness of cortical bone with the chemical-shift and susceptibility line around it, mm."""
 
 
-def paint_bone(window: Window, distance: Table, fatness: float = 1.0) -> None:
+def paint_bone(window: Canvas, distance: Table, fatness: float = 1.0) -> None:
     """Paint bone: a dark shell around grainy marrow of a given brightness."""
     window.paint(distance, "cortical")
     window.paint(distance + SHELL, "marrow", grain(window) + fatness)
 
 
-def grain(window: Window) -> Table:
+def grain(window: Canvas) -> Table:
     """Make marrow's uneven brightness, relative to its mean."""
-    return 0.06 * window.texture("grain") + 0.06 * window.crop(window.canvas.blobs)
+    return 0.06 * window.texture("grain") + 0.06 * window.blobs
 
 
 def outline(bone: Vertebra, side: Table, v: Table) -> Table:
@@ -37,11 +35,6 @@ def outline(bone: Vertebra, side: Table, v: Table) -> Table:
     along *= along
     across = np.where(back, across * across, across)
     return np.where(back, np.sqrt(np.sqrt(across + along * along)), np.sqrt(across + along))
-
-
-def mix(canvas: Canvas, first: str, second: str, share: float) -> Signal:
-    """Signal of a mixture: `share` of the second tissue."""
-    return (1 - share) * canvas.signals[first] + share * canvas.signals[second]
 
 
 def paint_disc(canvas: Canvas, upper: Vertebra, lower: Vertebra, disc: Disc) -> None:
@@ -67,7 +60,7 @@ def paint_disc(canvas: Canvas, upper: Vertebra, lower: Vertebra, disc: Disc) -> 
         0.33 * lower.width, 0.36 * lower.depth, flat))  # fmt: skip
     share = np.clip(core * -0.5 + 0.2, 0, 1)
     cleft = np.clip(1.4 - height * 0.9, 0, 1) * (0.5 * (disc.height > 5))
-    window.blend(share * (1 - cleft), mix(canvas, "nucleus", "nucleus_dry", disc.dryness))
+    window.blend(share * (1 - cleft), window.mix("nucleus", "nucleus_dry", disc.dryness))
 
 
 def paint_body(canvas: Canvas, bone: Vertebra) -> None:
@@ -123,21 +116,21 @@ def paint_arch(canvas: Canvas, bone: Vertebra, arm: float) -> None:
         paint_bone(window, reduce(np.minimum, parts), bone.fatness)
 
 
-def upper_process(bone: Vertebra, window: Window, arm: float) -> Table:
+def upper_process(bone: Vertebra, window: Canvas, arm: float) -> Table:
     """Distance from the superior articular processes: behind the foramen, in front of the joint."""
     height = window.s - bone.pedicle_s
     axis = segment(height, window.v, (1.0, 13.5), (0.42 * arm, 14.3))
     return ellipse(axis, window.side - (bone.pedicle_u + 1.5), 5.6, 7.5)
 
 
-def lower_process(bone: Vertebra, window: Window, arm: float) -> Table:
+def lower_process(bone: Vertebra, window: Canvas, arm: float) -> Table:
     """Distance from the inferior articular processes with the pars above them: behind the joint."""
     height = window.s - bone.pedicle_s
     axis = segment(height, window.v, (-1.0, 15.5), (-0.64 * arm, 22.5))
     return ellipse(axis, window.side - (bone.pedicle_u - 2.8), 5.0, 7.2)
 
 
-def _spinous(bone: Vertebra, window: Window, arm: float) -> Table:
+def _spinous(bone: Vertebra, window: Canvas, arm: float) -> Table:
     """Distance from the spinous process: a thin plate, thicker and drooping at its tip."""
     along = np.clip((window.v - 22) * (1 / bone.spinous), 0, 1)
     height = window.s - (bone.pedicle_s - 0.36 * arm) + bone.droop * (window.v - 22)
@@ -156,7 +149,7 @@ def paint_joint(canvas: Canvas, upper: Vertebra, lower: Vertebra, disc: Disc, ar
     between = np.abs(front - back) * 0.5
     line = np.maximum(np.maximum(front, back) - 0.2, between - 0.7)
     window.paint(line - 0.6, "cortical")
-    window.paint(line, mix(canvas, "cartilage", "joint_fluid", 0.35))
+    window.paint(line, window.mix("cartilage", "joint_fluid", 0.35))
 
 
 def paint_sacrum(canvas: Canvas) -> None:

@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lumbar.anatomy import LEVELS
-from lumbar.phantom.bones import mix
-from lumbar.phantom.canvas import Canvas
+from lumbar.phantom.canvas import Canvas, ellipse, length, segment, slab
 from lumbar.phantom.patient import FORAMEN_RISE, FORAMEN_V, RECESS_V, SIGNS
-from lumbar.phantom.shapes import ellipse, length, segment, slab
 
 ROOTS: Final = 26
 """Nerve roots drawn in a cross-section of the sac (L2 to S5, both sides, motor and sensory partly merged)."""
@@ -51,7 +49,7 @@ def paint_canal(canvas: Canvas) -> None:
     back = (window.v - depth) / depth
     # Narrower towards the back; far behind the canal the factor would reach 0.
     inside = ellipse(window.u / np.maximum(1 - 0.25 * back, 0.1), depth * back, width, depth)
-    window.paint(inside, mix(canvas, "fat", "vein", 0.7))
+    window.paint(inside, window.mix("fat", "vein", 0.7))
     filled = window.at(patient.canal["ligament"])
     if not filled.max() > 0.01:
         return

@@ -1,14 +1,15 @@
 """A slice of some thickness as a canvas: where its pixels lie in the anatomy, and soft-edged painting of shapes.
 
-Shapes are signed distances (negative inside, mm). Their edges are one pixel soft, so that thin structures and edges
-come out as partial volumes without drawing at a finer resolution. Each shape is only evaluated in the rectangle of
-pixels that can hold it.
+Shapes are signed distances (mm, negative inside; right at the edge, approximate away from it). Their edges are one
+pixel soft, so that thin structures and edges come out as partial volumes without drawing at a finer resolution. Each
+shape is only evaluated in the rectangle of pixels that can hold it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Final, Literal
 
@@ -26,7 +27,6 @@ Interval = tuple[float, float]
 
 COARSE: Final = 8
 """Every how many pixels the rectangles are searched."""
-
 
 Texture = Literal["grain", "streak", "blob"]
 Triple = tuple[float, float, float]
@@ -62,68 +62,100 @@ def look(texture: Texture, axes: Sequence[Table], offset: NDArray[np.int64]) -> 
     return _volume(texture)[(i * shape[1] + j) * shape[2] + k]
 
 
-def _coordinates(
-    plane: SlicePlane, rows: NDArray[np.float32], cols: NDArray[np.float32], offsets: Table
-) -> list[Table]:
-    """x, y, z of pixels, each with only the axes (sub-plane, row, column) along which it varies."""
-    result = []
-    for axis in range(3):
-        value = np.full((1, 1, 1), plane.origin[axis], dtype=np.float32)
-        for step, places in (
-            (plane.normal[axis], offsets[:, None, None]),
-            (plane.col_dir[axis] * plane.row_spacing, rows[:, None]),
-            (plane.row_dir[axis] * plane.col_spacing, cols[None, :]),
-        ):
-            if abs(step) > 1e-6:
-                value = value + places * np.float32(step)
-        result.append(value)
-    return result
-
-
-def _cut(values: NDArray[Any], rows: slice, cols: slice) -> NDArray[Any]:
-    """Cut a rectangle out of an array that may not vary along rows or columns."""
-    return values[:, rows if values.shape[1] > 1 else slice(None), cols if values.shape[2] > 1 else slice(None)]
-
-
 @dataclass(frozen=True, eq=False)
-class Window:
-    """A rectangle of a canvas: coordinates to compute distances from, and painting.
+class Canvas:
+    """A rectangle of a slice, as some parallel sub-planes through the slice's thickness: coordinates, and painting.
 
-    ``s``, ``u``, ``v`` are straight coordinates (`lumbar.phantom.spine`), ``x``, ``y``, ``z`` patient's, mm.
+    Arrays are float32 of shape (sub-planes, rows, columns), 1 where they do not vary.
     """
 
-    canvas: Canvas
-    rows: slice
-    cols: slice
-    s: Table
+    patient: Patient  # what is drawn
+    signals: Mapping[str, Signal]  # brightness of each tissue, shape (channels, 1, 1, 1)
+    plane: SlicePlane  # the slice's middle plane
+    thickness: float  # distance over which the sub-planes spread, mm
+    corner: tuple[int, int]  # column and row of the rectangle's first pixel in the slice
+    picture: Table  # what is painted on, shape (channels, sub-planes, rows, columns)
+    x: Table  # patient coordinates, mm
+    y: Table
+    z: Table
+    s: Table  # straight coordinates (`lumbar.phantom.spine`), mm
     u: Table
     v: Table
+    node: NDArray[np.int32]  # index into tables along the spine
+    blobs: Table  # texture of large blobs, the same on all sub-planes
+
+    @staticmethod
+    def over(
+        patient: Patient, plane: SlicePlane, picture: Table, thickness: float, signals: Mapping[str, Signal]
+    ) -> Canvas:
+        """Lay a canvas over a picture of shape (channels, sub-planes, rows, columns) that shows a slice."""
+        _, layers, rows, cols = picture.shape
+        steps = (
+            (plane.normal, (thickness * ((np.arange(layers) + 0.5) / layers - 0.5)).reshape(-1, 1, 1)),
+            (plane.col_dir * plane.row_spacing, np.arange(rows).reshape(-1, 1)),
+            (plane.row_dir * plane.col_spacing, np.arange(cols)),
+        )
+        axes = []
+        for axis in range(3):
+            value = np.full((1, 1, 1), plane.origin[axis], dtype=np.float32)
+            for step, places in steps:
+                if abs(step[axis]) > 1e-6:
+                    value = value + places.astype(np.float32) * np.float32(step[axis])
+            axes.append(value)
+        every = [slice(min(1, size - 1), None, COARSE // 2) for size in (rows, cols)]
+        coarse = look("blob", [_cut(axis, *every)[axis.shape[0] // 2] for axis in axes], patient.build.texture)
+        blobs = np.asarray(cv2.resize(coarse, (cols, rows), interpolation=cv2.INTER_LINEAR), dtype=np.float32)[None]
+        x, y, z = axes
+        s, u, v = patient.spine.to_straight(x, y, z)
+        return Canvas(patient, signals, plane, thickness, (0, 0), picture, x, y, z, s, u, v, index(s), blobs)
+
+    @cached_property
+    def _coarse(self) -> list[Table]:
+        """Every few pixels of s, u and v on the middle sub-plane, shape (rows, columns)."""
+        _, layers, *size = self.picture.shape
+        rows, cols = (slice(min(COARSE // 2, side - 1), None, COARSE) for side in size)
+        shape = self.picture.shape[1:]
+        return [np.broadcast_to(axis, shape)[layers // 2, rows, cols].copy() for axis in (self.s, self.u, self.v)]
+
+    def window(self, s: Interval, u: Interval, v: Interval) -> Canvas | None:
+        """Smallest part that holds a box of straight coordinates; None if the canvas misses the box."""
+        reach = 0.75 * COARSE * math.hypot(self.plane.row_spacing, self.plane.col_spacing) + 0.5 * self.thickness
+        hit = np.ones((), dtype=bool)
+        for values, (low, high) in zip(self._coarse, (s, u, v), strict=True):
+            hit = hit & (values > low - reach) & (values < high + reach)
+            if not hit.any():
+                return None
+        extent = []
+        for axis, size in enumerate(self.picture.shape[2:]):
+            found = np.flatnonzero(hit.any(axis=1 - axis))
+            last = int(found[-1]) + 1
+            extent.append(slice(int(found[0]) * COARSE, size if last == hit.shape[axis] else last * COARSE))
+        rows, cols = extent
+        arrays = (self.x, self.y, self.z, self.s, self.u, self.v, self.node, self.blobs)
+        parts = [_cut(array, rows, cols) for array in arrays]
+        picture, corner = self.picture[:, :, rows, cols], (cols.start, rows.start)
+        return Canvas(self.patient, self.signals, self.plane, self.thickness, corner, picture, *parts)
 
     @cached_property
     def side(self) -> Table:
         """Distance from the mid-line, |u|."""
         return np.abs(self.u)
 
-    def xyz(self) -> tuple[Table, Table, Table]:
-        """Patient coordinates."""
-        x, y, z = (self.crop(axis) for axis in self.canvas.axes)
-        return x, y, z
-
-    def crop(self, values: Table) -> Table:
-        """Cut this rectangle out of an array of the whole canvas."""
-        return _cut(values, self.rows, self.cols)
-
     def at(self, table: Table) -> Table:
         """Value of a table along the spine at each point."""
-        return table[_cut(self.canvas.node, self.rows, self.cols)]
+        return table[self.node]
 
     def texture(self, texture: Texture) -> Table:
         """Noise in patient coordinates, mean 0, standard deviation 1."""
-        return look(texture, self.xyz(), self.canvas.patient.build.texture)
+        return look(texture, (self.x, self.y, self.z), self.patient.build.texture)
+
+    def mix(self, first: str, second: str, share: float) -> Signal:
+        """Signal of a mixture: `share` of the second tissue."""
+        return (1 - share) * self.signals[first] + share * self.signals[second]
 
     def cover(self, distance: Table) -> Table:
-        """Share of each pixel inside a shape (0 to 1)."""
-        share = distance * (-1 / self.canvas.softness)
+        """Share of each pixel inside a shape (0 to 1), given the signed distance from it (mm)."""
+        share = distance * (-2 / (self.plane.row_spacing + self.plane.col_spacing))
         share += 0.5
         return np.clip(share, 0, 1, out=share)
 
@@ -136,82 +168,52 @@ class Window:
 
     def blend(self, share: Table, tissue: str | Signal, gain: Table | None = None) -> None:
         """Paint a tissue with a given share (0 to 1) per point; other parameters as `paint`."""
-        signal = self.canvas.signals[tissue] if isinstance(tissue, str) else tissue
-        picture = self.canvas.picture[:, :, self.rows, self.cols]
-        change = (signal if gain is None else signal * gain) - picture
+        signal = self.signals[tissue] if isinstance(tissue, str) else tissue
+        change = (signal if gain is None else signal * gain) - self.picture
         change *= share
-        picture += change
+        np.add(self.picture, change, out=self.picture)
 
 
-class Canvas:
-    """A rectangle of a slice, as some parallel sub-planes through the slice's thickness.
+def _cut(values: NDArray[Any], rows: slice, cols: slice) -> NDArray[Any]:
+    """Cut a rectangle out of an array that may not vary along rows or columns."""
+    return values[:, rows if values.shape[1] > 1 else slice(None), cols if values.shape[2] > 1 else slice(None)]
 
-    Parameters
-    ----------
-    patient : Patient
-        What is drawn.
-    plane : SlicePlane
-        The slice's middle plane.
-    picture : ndarray of float32, shape (channels, sub-planes, rows, columns)
-        What is painted on.
-    thickness : float
-        Distance over which the sub-planes spread, mm.
-    signals : mapping of str to ndarray, shape (channels, 1, 1, 1)
-        Brightness of each tissue.
-    """
 
-    def __init__(
-        self, patient: Patient, plane: SlicePlane, picture: Table, thickness: float, signals: Mapping[str, Signal]
-    ) -> None:
-        self.patient, self.plane, self.picture, self.signals = patient, plane, picture, signals
-        _, layers, rows, cols = picture.shape
-        offsets = (thickness * ((np.arange(layers) + 0.5) / layers - 0.5)).astype(np.float32)
-        self.axes = _coordinates(plane, np.arange(rows, dtype=np.float32), np.arange(cols, dtype=np.float32), offsets)
-        self.s, self.u, self.v = patient.spine.to_straight(*self.axes)
-        self.node = index(self.s)
-        self.softness = 0.5 * (plane.row_spacing + plane.col_spacing)
-        middle = np.s_[layers // 2, min(COARSE // 2, rows - 1) :: COARSE, min(COARSE // 2, cols - 1) :: COARSE]
-        self._coarse = [np.broadcast_to(axis, picture.shape[1:])[middle] for axis in (self.s, self.u, self.v)]
-        self._reach = 0.75 * COARSE * float(np.hypot(plane.row_spacing, plane.col_spacing)) + 0.5 * thickness
-        self._limits = [(float(axis.min()), float(axis.max())) for axis in self._coarse]
+def length(a: Table, b: Table) -> Table:
+    """Square root of the sum of squares (faster than numpy.hypot, which guards against overflow)."""
+    squared = a * a + b * b
+    return np.sqrt(squared, out=squared)
 
-    def thick(self, window: Window, layers: int, thickness: float) -> Canvas:
-        """Start a canvas of several sub-planes on a rectangle of this one, from what is painted here."""
-        picture = np.repeat(self.picture[:, :, window.rows, window.cols], layers, axis=1)
-        origin = self.plane.to_patient((window.cols.start, window.rows.start))
-        return Canvas(self.patient, replace(self.plane, origin=origin), picture, thickness, self.signals)
 
-    @cached_property
-    def blobs(self) -> Table:
-        """Texture of large blobs, the same on all sub-planes, shape (1, rows, columns)."""
-        rows, cols = self.picture.shape[2:]
-        every = [slice(min(1, size - 1), None, COARSE // 2) for size in (rows, cols)]
-        axes = [_cut(axis, *every)[axis.shape[0] // 2] for axis in self.axes]
-        found = look("blob", axes, self.patient.build.texture)
-        return np.asarray(cv2.resize(found, (cols, rows), interpolation=cv2.INTER_LINEAR), dtype=np.float32)[None]
+def ellipse(a: Table, b: Table, radius_a: float | Table, radius_b: float | Table) -> Table:
+    """Ellipse (or elliptic cylinder) around 0 with given half-axes along two coordinates."""
+    radius = length(a * (1 / radius_a), b * (1 / radius_b))
+    radius -= 1
+    if isinstance(radius_a, float) and isinstance(radius_b, float):
+        radius *= min(radius_a, radius_b)
+    else:
+        radius *= np.minimum(radius_a, radius_b)
+    return radius
 
-    def everywhere(self) -> Window:
-        """Give the whole rectangle as a window."""
-        return self._window(slice(None), slice(None))
 
-    def window(self, s: Interval, u: Interval, v: Interval) -> Window | None:
-        """Smallest rectangle that holds a box of straight coordinates; None if the canvas misses the box."""
-        reach = self._reach
-        for (low, high), (least, most) in zip((s, u, v), self._limits, strict=True):
-            if low - reach > most or high + reach < least:
-                return None
-        hit = np.ones(self._coarse[0].shape, dtype=bool)
-        for values, (low, high) in zip(self._coarse, (s, u, v), strict=True):
-            hit &= (values > low - reach) & (values < high + reach)
-        rows, cols = np.flatnonzero(hit.any(axis=1)), np.flatnonzero(hit.any(axis=0))
-        if not len(rows):
-            return None
-        extents = []
-        for axis, found in enumerate((rows, cols)):
-            size: int = self.picture.shape[2 + axis]
-            last = int(found[-1]) + 1
-            extents.append(slice(int(found[0]) * COARSE, size if last == hit.shape[axis] else last * COARSE))
-        return self._window(*extents)
+def ellipsoid(a: Table, b: Table, c: Table, radii: tuple[float, float, float]) -> Table:
+    """Ellipsoid around 0 with given half-axes along three coordinates."""
+    radius = np.square(a * (1 / radii[0])) + np.square(b * (1 / radii[1])) + np.square(c * (1 / radii[2]))
+    np.sqrt(radius, out=radius)
+    radius -= 1
+    radius *= min(radii)
+    return radius
 
-    def _window(self, rows: slice, cols: slice) -> Window:
-        return Window(self, rows, cols, *(_cut(axis, rows, cols) for axis in (self.s, self.u, self.v)))
+
+def segment(a: Table, b: Table, start: tuple[float, float], end: tuple[float, float]) -> Table:
+    """Distance from a line segment in the plane of two coordinates."""
+    da, db = end[0] - start[0], end[1] - start[1]
+    share = (a - start[0]) * da + (b - start[1]) * db
+    share *= 1 / (da * da + db * db)
+    np.clip(share, 0, 1, out=share)
+    return length(a - start[0] - share * da, b - start[1] - share * db)
+
+
+def slab(a: Table, low: float, high: float) -> Table:
+    """Everything between two values of a coordinate."""
+    return np.abs(a - 0.5 * (low + high)) - 0.5 * (high - low)

@@ -114,18 +114,8 @@ def _add_pixels(dataset: Dataset, pixels: NDArray[np.uint16], encoding: Encoding
     if slope is not None:
         dataset.RescaleIntercept = SIGNED_OFFSET * slope if encoding.signed else 0.0
         dataset.RescaleSlope = slope
-    bits = 16 if encoding.signed else 12
-    dataset.SamplesPerPixel = 1
-    dataset.PhotometricInterpretation = "MONOCHROME1" if encoding.inverted else "MONOCHROME2"
-    dataset.Rows, dataset.Columns = stored.shape
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, bits, bits - 1
-    dataset.PixelRepresentation = int(encoding.signed)
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    if encoding.transfer_syntax == ExplicitVRLittleEndian:
-        dataset.PixelData = stored.astype("<i2" if encoding.signed else "<u2").tobytes()
-    else:
-        dataset.compress(
-            encoding.transfer_syntax, np.ascontiguousarray(stored), encoding_plugin="pylibjpeg",
-            generate_instance_uid=False,
-        )  # fmt: skip
+    interpretation, bits = "MONOCHROME1" if encoding.inverted else "MONOCHROME2", 16 if encoding.signed else 12
+    dataset.set_pixel_data(stored, interpretation, bits, generate_instance_uid=False)
+    if encoding.transfer_syntax != ExplicitVRLittleEndian:
+        dataset.compress(encoding.transfer_syntax, encoding_plugin="pylibjpeg", generate_instance_uid=False)

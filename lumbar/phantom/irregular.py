@@ -14,15 +14,7 @@ import numpy as np
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from lumbar.anatomy import AXIAL_T2, SAGITTAL_T2
-from lumbar.phantom.plan import (
-    PlannedSlice,
-    Scene,
-    SeriesPlan,
-    numbered,
-    parallel_planes,
-    plan_axial,
-    plan_sagittal,
-)
+from lumbar.phantom.plan import PlannedSlice, Scene, SeriesPlan, numbered, parallel_planes, plan_axial, plan_sagittal
 from lumbar.phantom.tissue import Contrast
 
 HIGHEST_START: Final = 5049

@@ -34,11 +34,9 @@ from lumbar.phantom.plan import PlannedSlice, SeriesPlan, Study
 KIND_OF_PART: Final = dict(zip(PARTS, SERIES_TYPES, strict=True))
 """Series type on which a condition group is marked."""
 
-JITTER_MM: Final = {NFN: 1.8, SCS: 1.5, SS: 1.3}
-"""Standard deviation per axis of a person's mark around the true centre."""
-
-NEIGHBOUR_SLICE_SHARE: Final = {NFN: 0.2, SCS: 0.1, SS: 0.15}
-"""How often a person marks the slice beside the nearest one."""
+HUMAN_ERRORS: Final = {NFN: (1.8, 0.2), SCS: (1.5, 0.1), SS: (1.3, 0.15)}
+"""Standard deviation per axis of a person's mark around the true centre, mm, and how often the person marks the slice
+beside the nearest one."""
 
 UNMARKED_SHARE: Final = 0.03
 """Share of graded targets whose mark is missing."""
@@ -144,9 +142,10 @@ def coordinate_rows(study: Study, labels: Mapping[str, int], rng: np.random.Gene
     """
     for condition, structure in zip(CONDITIONS, STRUCTURES, strict=True):
         part = CONDITION_PARTS[condition]
+        jitter, neighbour = HUMAN_ERRORS[part]
         candidates = [series for series in study.series if series.kind == KIND_OF_PART[part]]
         for level, label in zip(LEVELS, LEVEL_LABELS, strict=True):
-            shake, beside, unmarked = rng.normal(0, JITTER_MM[part], 2), rng.random(), rng.random() < UNMARKED_SHARE
+            shake, beside, unmarked = rng.normal(0, jitter, 2), rng.random(), rng.random() < UNMARKED_SHARE
             if unmarked or not candidates or labels[f"{condition}_{level}"] == MISSING:
                 continue
             target = study.patient.centres(level)[structure]
@@ -155,7 +154,7 @@ def coordinate_rows(study: Study, labels: Mapping[str, int], rng: np.random.Gene
             series = min(candidates, key=lambda each, seen=seen: each.nearest(seen)[1])  # type: ignore[misc]
             if series.find(seen) is None:
                 continue
-            planned = _chosen_slice(series, seen, beside, NEIGHBOUR_SLICE_SHARE[part])
+            planned = _chosen_slice(series, seen, beside, neighbour)
             xy = planned.plane.to_pixels(target) + shake / (planned.plane.col_spacing, planned.plane.row_spacing)
             if planned.contains(xy):
                 x, y = np.round(xy, 4).tolist()

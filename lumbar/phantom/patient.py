@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from lumbar.anatomy import LEVELS, TARGETS
+from lumbar.anatomy import LEVELS
 from lumbar.labels.sagittal_labels import UPPER_SHARE
 from lumbar.phantom.sampling import (
     SAC_FRONT,
@@ -209,23 +209,10 @@ class Patient:
 
 
 def sample_patient(rng: np.random.Generator, grades: Mapping[str, int]) -> Patient:
-    """Draw a patient with given grades.
+    """Draw a patient with given grades: 0, 1 or 2 for each of the 25 `lumbar.anatomy.TARGETS`.
 
-    Parameters
-    ----------
-    rng : Generator
-        Source of randomness; the same draws are made whatever the grades are.
-    grades : mapping of str to int
-        0, 1 or 2 for each of the 25 `lumbar.anatomy.TARGETS`.
-
-    Raises
-    ------
-    ValueError
-        If a target is missing, or a grade is not 0, 1 or 2.
+    The same draws are made whatever the grades are.
     """
-    for target in TARGETS:
-        if grades.get(target) not in (0, 1, 2):
-            raise ValueError(f"grades[{target!r}] must be 0, 1 or 2, got {grades.get(target)!r}")
     size = float(np.clip(rng.normal(1, 0.05), 0.88, 1.12))
     bones = sample_vertebrae(rng, size)
     spine = sample_spine(rng, bones)

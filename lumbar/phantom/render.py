@@ -6,7 +6,7 @@ That is the coil, fat's shift, blur, motion, noise and 12-bit numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -85,13 +85,14 @@ def render_series(
     level = float(max(tissues["fat"].sum(), tissues["csf"].sum()))
     for plane in planes:
         picture = np.zeros((len(tissues["air"]), 1, *shape), dtype=np.float32)
-        canvas = Canvas(patient, plane, picture, 0.0, tissues)
+        canvas = Canvas.over(patient, plane, picture, 0.0, tissues)
         paint_trunk(canvas)
         near = canvas.window(*SPINE_BOX)
         if near is not None:
-            thick = canvas.thick(near, SUB_PLANES, thickness)
-            _paint_spine(thick)
-            thick.picture.mean(axis=1, out=picture[:, 0, near.rows, near.cols])
+            layers = np.repeat(near.picture, SUB_PLANES, axis=1)
+            part = replace(plane, origin=plane.to_patient(near.corner))
+            _paint_spine(Canvas.over(patient, part, layers, thickness, tissues))
+            layers.mean(axis=1, out=near.picture[:, 0])
         yield acquire(picture[:, 0], COIL_DEPTH + patient.build.back_fat - canvas.v[0], scanner, level, rng)
 
 
@@ -136,7 +137,7 @@ def sample_scanner(rng: np.random.Generator) -> Scanner:
 def acquire(
     picture: Table, depth: Table, scanner: Scanner, level: float, rng: np.random.Generator
 ) -> NDArray[np.uint16]:
-    """Turn a perfect picture into a scanner's.
+    """Turn a perfect picture into a scanner's, shape (rows, columns), 0 to `WHITE`.
 
     Parameters
     ----------
@@ -150,11 +151,6 @@ def acquire(
         Signal that counts as bright in this contrast.
     rng : Generator
         Source of the noise.
-
-    Returns
-    -------
-    ndarray of uint16, shape (rows, columns)
-        0 to `WHITE`.
     """
     flat = picture[0]
     if len(picture) > 1:

@@ -111,16 +111,7 @@ def sample_discs(
 ) -> tuple[Disc, ...]:
     """Draw the disc below each vertebra but the last, and put the grades' millimetres at the five graded ones.
 
-    Parameters
-    ----------
-    rng : Generator
-        Source of randomness.
-    bones : sequence of Vertebra
-        All vertebrae.
-    grades : mapping of str to int
-        Grade of each of the 25 targets.
-    sac_area : float
-        Cross-section of the sac away from the discs, mm².
+    The grades are those of the 25 targets, `sac_area` is the cross-section of the sac away from the discs, mm².
     """
     first = LABELS.index("L1")
     depth = math.sqrt(sac_area / (math.pi * SHAPE_BETWEEN_DISCS))  # half the sac's, away from the discs

@@ -38,21 +38,10 @@ def nodes() -> NDArray[np.float64]:
 
 
 def along(positions: ArrayLike, values: ArrayLike, local: bool = False) -> Table:
-    """Tabulate a quantity along the spine: smooth and without overshoot between given values, constant outside.
+    """Tabulate a quantity at `nodes` from its values at some positions (s, mm, in any order).
 
-    Parameters
-    ----------
-    positions : array_like, shape (N,)
-        s, mm, in any order.
-    values : array_like, shape (N,)
-        The quantity there.
-    local : bool
-        Level off at every given value, so that a value matters between its two neighbours only.
-
-    Returns
-    -------
-    ndarray of float32
-        The quantity at `nodes`.
+    It is smooth and without overshoot between them, constant outside. A `local` one levels off at every given value,
+    so that a value matters between its two neighbours only.
     """
     order = np.argsort(positions)
     s, value = np.asarray(positions, dtype=np.float64)[order], np.asarray(values, dtype=np.float64)[order]
@@ -89,13 +78,9 @@ class Spine:
         return np.gradient(self.shift, STEP)
 
     @cached_property
-    def tables(self) -> dict[str, Table]:
-        """float32 tables that `to_straight` looks up: ``midline`` (x), ``tilt`` and ``slip``."""
-        return {
-            "midline": (self.shift + self.origin[0]).astype(np.float32),
-            "tilt": self._tilt.astype(np.float32),
-            "slip": self.slip.astype(np.float32),
-        }
+    def _tables(self) -> list[Table]:
+        """What `to_straight` looks up at `nodes`: x of the mid-line, its tilt, the slip."""
+        return [table.astype(np.float32) for table in (self.shift + self.origin[0], self._tilt, self.slip)]
 
     def midline(self, s: ArrayLike) -> NDArray[np.float64]:
         """Patient x of the spine's mid-line at s (mm)."""
@@ -138,15 +123,7 @@ class Spine:
     def to_straight(self, x: Table, y: Table, z: Table) -> tuple[Table, Table, Table]:
         """Patient mm to straight coordinates, by a look-up that is right to about 0.03 mm near the spine.
 
-        Parameters
-        ----------
-        x, y, z : ndarray of float32, broadcastable to (N, rows, columns)
-            Patient coordinates, mm.
-
-        Returns
-        -------
-        tuple of ndarray of float32, shape (N, rows, columns)
-            s, u, v, mm.
+        All are arrays of float32; x, y, z broadcast to the shape (N, rows, columns), which s, u, v have.
         """
         shape = np.broadcast_shapes(x.shape, y.shape, z.shape)
         sheet = np.broadcast_shapes(y.shape, z.shape)  # all sub-planes share one sheet where y and z do not vary
@@ -156,7 +133,6 @@ class Spine:
         found = cv2.remap(self._sagittal_map, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         base, v = found[..., 0].reshape(sheet), found[..., 1].reshape(sheet)
         at = index(base)
-        s = base + self.tables["tilt"][at] * (x - self.tables["midline"][at])
-        u = x - self.tables["midline"][index(s)]
-        v = v - self.tables["slip"][at]
-        return s, np.broadcast_to(u, shape), np.broadcast_to(v, shape)
+        midline, tilt, slip = self._tables
+        s = base + tilt[at] * (x - midline[at])
+        return s, np.broadcast_to(x - midline[index(s)], shape), np.broadcast_to(v - slip[at], shape)

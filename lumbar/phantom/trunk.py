@@ -7,9 +7,8 @@ from typing import Final
 import numpy as np
 
 from lumbar.phantom.bones import paint_bone
-from lumbar.phantom.canvas import Canvas, Window
-from lumbar.phantom.patient import BACK_Z, Patient
-from lumbar.phantom.shapes import ellipse, ellipsoid, segment, slab
+from lumbar.phantom.canvas import Canvas, ellipse, ellipsoid, segment, slab
+from lumbar.phantom.patient import BACK_Z
 from lumbar.phantom.spine import Table
 
 SKIN: Final = 1.8
@@ -26,72 +25,65 @@ ORGANS: Final = (
 
 def paint_trunk(canvas: Canvas) -> None:
     """Paint the trunk from the skin inwards, all but the spine."""
-    window = canvas.everywhere()
-    patient = canvas.patient
-    fascia, skin, front = _surfaces(patient, window)
-    _, y, _ = window.xyz()
-    body = np.maximum(y - skin, front - y)
-    window.paint(body, "skin")
-    deep = np.clip(window.v * -0.05, 0, 1)  # fat around the organs is full of small vessels
-    window.paint(body + SKIN, "fat", 1 - 0.3 * deep - 0.05 * np.abs(canvas.blobs))
-    _paint_belly(canvas, window, front)
+    build = canvas.patient.build
+    curve = 0.6 * (75 - build.front_y) / build.half_width**2
+    front = build.front_y + _beside(canvas) * curve + np.square(canvas.z + 20) * (1 / 900)
+    body = np.maximum(canvas.y - _back(canvas, "skin", 2.5), front - canvas.y)
+    canvas.paint(body, "skin")
+    deep = np.clip(canvas.v * -0.05, 0, 1)  # fat around the organs is full of small vessels
+    canvas.paint(body + SKIN, "fat", 1 - 0.3 * deep - 0.05 * np.abs(canvas.blobs))
+    _paint_belly(canvas, front)
     _paint_psoas(canvas)
-    _paint_back(canvas, fascia)
+    _paint_back(canvas)
     _paint_hips(canvas)
     _paint_vessels(canvas)
 
 
-def _surfaces(patient: Patient, window: Window) -> tuple[Table, Table, Table]:
-    """Patient y of the back muscles' fascia, of the back's skin and of the belly's skin at each point."""
-    build = patient.build
-    x, _, z = window.xyz()
-    row = np.clip(z - BACK_Z[0], 0, BACK_Z[1] - BACK_Z[0] - 1).astype(np.int32)
-    middle = x - float(patient.spine.origin[0])
-    away = np.square(middle)
-    furrow = np.exp(away * (-1 / 200))
-    fascia = patient.back["fascia"][row] - 4.5 * furrow - away * (1 / 420)
-    skin = patient.back["skin"][row] - 2.5 * furrow - away * (1 / 420)
-    deep = 75 - build.front_y
-    front = build.front_y + away * (0.6 * deep / build.half_width**2)
-    front = front + np.square(z + 20) * (1 / 900)
-    return fascia, skin, front
+def _beside(canvas: Canvas) -> Table:
+    """Square of the distance from the middle of the trunk, mm²."""
+    return np.square(canvas.x - float(canvas.patient.spine.origin[0]))
 
 
-def _paint_belly(canvas: Canvas, window: Window, front: Table) -> None:
+def _back(canvas: Canvas, surface: str, furrow: float) -> Table:
+    """Patient y of the back's fascia or skin at each point, with a furrow of some mm along its middle."""
+    row = np.clip(canvas.z - BACK_Z[0], 0, BACK_Z[1] - BACK_Z[0] - 1).astype(np.int32)
+    beside = _beside(canvas)
+    return canvas.patient.back[surface][row] - furrow * np.exp(beside * (-1 / 200)) - beside * (1 / 420)
+
+
+def _paint_belly(canvas: Canvas, front: Table) -> None:
     """Paint abdominal wall, bowel in fat, and organs; the surface coil hardly sees most of it."""
-    x, y, z = window.xyz()
     inner = front + canvas.patient.build.front_fat
     blobs = canvas.blobs
-    edge = window.v + window.at(canvas.patient.muscle["body_depth"]) + 10 - np.minimum(
-        np.square(window.u) * 0.005, 18) + 3 * blobs  # fmt: skip
-    window.paint(np.maximum(slab(y - inner, 0, 8), edge), "muscle")
-    cavity = window.cover(np.maximum(inner + 8 - y, edge))
-    window.blend(cavity, "fat", 0.62 + 0.12 * blobs)
-    window.blend(cavity * np.clip(blobs * 1.6 - 0.3, 0, 1), "bowel", 1 - 0.2 * blobs)
-    window.blend(cavity * np.clip(blobs * 4 - 6.4, 0, 1), "gas")
+    rounded = np.minimum(np.square(canvas.u) * 0.005, 18)
+    edge = canvas.v + canvas.at(canvas.patient.muscle["body_depth"]) + 10 - rounded + 3 * blobs
+    canvas.paint(np.maximum(slab(canvas.y - inner, 0, 8), edge), "muscle")
+    cavity = canvas.cover(np.maximum(inner + 8 - canvas.y, edge))
+    canvas.blend(cavity, "fat", 0.62 + 0.12 * blobs)
+    canvas.blend(cavity * np.clip(blobs * 1.6 - 0.3, 0, 1), "bowel", 1 - 0.2 * blobs)
+    canvas.blend(cavity * np.clip(blobs * 4 - 6.4, 0, 1), "gas")
     spine = canvas.patient.spine.origin
     for centre, radii, tissue in ORGANS:
-        dx, dy, dz = (axis - (at + c) for axis, at, c in zip((x, y, z), spine.tolist(), centre, strict=True))
+        axes = zip((canvas.x, canvas.y, canvas.z), spine.tolist(), centre, strict=True)
+        dx, dy, dz = (axis - (at + c) for axis, at, c in axes)
         organ = ellipsoid(dx, dy, dz, radii)
         if float(organ.min()) < 1:
-            window.paint(organ + blobs, tissue)
+            canvas.paint(organ + blobs, tissue)
 
 
-def _paint_back(canvas: Canvas, fascia: Table) -> None:
+def _paint_back(canvas: Canvas) -> None:
     """Paint erector spinae, multifidus and quadratus lumborum, their clefts and fatty streaks."""
     patient = canvas.patient
     window = canvas.window((patient.bone("S5").s, patient.bone("T8").s + 60), (-100, 100), (-12, 110))
     if window is None:
         return
-    _, y, _ = window.xyz()
-    side, v = window.side, window.v
-    blobs = window.crop(canvas.blobs)
+    side, v, blobs = window.side, window.v, window.blobs
     between = ellipse(side - 33, v - 6, 16, 6) + blobs  # intertransverse muscles
     window.paint(np.maximum(between, slab(window.s, patient.bone("L5").s - 10, patient.bone("T10").s)), "muscle")
     square = ellipse(side - 60, v - 4 - 0.25 * (side - 60), 20, 8) + blobs
     window.paint(np.maximum(square, slab(window.s, patient.bone("L4").s - 10, patient.bone("T12").s)), "muscle")
     column = np.minimum(ellipse(side - 38, v - 32, 43, 25), np.maximum(side - 34, 14 - v))
-    muscle = np.maximum(y - window.crop(fascia), column + 0.8 * blobs)
+    muscle = np.maximum(window.y - _back(window, "fascia", 4.5), column + 0.8 * blobs)
     window.paint(np.maximum(muscle - 0.8, 18 - v), "ligament")
     fatty = patient.build.muscle_fat * window.at(patient.muscle["fat"])
     streaks = window.texture("streak")
@@ -116,7 +108,7 @@ def _paint_psoas(canvas: Canvas) -> None:
     along = window.v - window.at(muscle["psoas_v"])
     radius = window.at(muscle["psoas_radius"])
     belly = ellipse(across, along, 0.9 * radius, 1.15 * radius)
-    belly += window.crop(canvas.blobs)
+    belly += window.blobs
     streaks = window.texture("streak")
     window.paint(belly, "muscle", 1 + 0.1 * streaks)
     fatty = np.clip((streaks - 2.6) + (1.6 * patient.build.muscle_fat), 0, 1)
@@ -130,7 +122,7 @@ def _paint_hips(canvas: Canvas) -> None:
     if window is None:
         return
     height, side = window.s - first.s, window.side
-    gluteus = segment(side, window.v, (60, 34), (112, -35)) - 15 + window.crop(canvas.blobs)
+    gluteus = segment(side, window.v, (60, 34), (112, -35)) - 15 + window.blobs
     window.paint(np.maximum(gluteus, height - 22), "muscle")
     hip = segment(side, window.v, (47, 30), (100, -50)) - 8
     paint_bone(window, np.maximum(hip, height - 24 - 0.4 * (side - 60)))

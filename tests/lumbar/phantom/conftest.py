@@ -51,7 +51,7 @@ def painted():
         corner = np.add(middle, (0, -reach, reach))
         plane = SlicePlane.from_tags(corner, (0, 1, 0, 0, 0, -1), (0.5, 0.5))
         picture = np.zeros((1, 1, size, size), dtype=np.float32)
-        canvas = Canvas(patient, plane, picture, 0.0, signals(contrast, split_fat=False))
+        canvas = Canvas.over(patient, plane, picture, 0.0, signals(contrast, split_fat=False))
 
         def at(s, u, v):
             x, y = np.rint(plane.to_pixels(patient.spine.to_patient(s, u, v))).astype(int)

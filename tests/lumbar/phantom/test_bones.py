@@ -66,9 +66,8 @@ def test_a_joint_lies_between_the_processes(painted):
     patient = painted("T1")[0].patient
     upper, lower = patient.vertebrae[7:9]
     canvas, _ = painted("T2", x=upper.pedicle_u)
-    window = canvas.everywhere()
     front, back = (
-        bones.upper_process(lower, window, ARM), bones.lower_process(upper, window, ARM)
+        bones.upper_process(lower, canvas, ARM), bones.lower_process(upper, canvas, ARM)
     )  # fmt: skip
     bones.paint_joint(canvas, upper, lower, patient.discs[7], ARM)
     painted_pixels = canvas.picture[0] > 0.05
@@ -83,9 +82,3 @@ def test_the_sacral_wings_reach_beside_the_body(painted):
     bones.paint_sacrum(canvas)
     assert at(first.s - 5, 32.0, -6.0) > 0.2
     assert at(first.s + 40, 32.0, -6.0) == 0
-
-
-def test_mixtures_lie_between(painted):
-    canvas, _ = painted("T1")
-    fat, muscle = canvas.signals["fat"].item(), canvas.signals["muscle"].item()
-    assert bones.mix(canvas, "fat", "muscle", 0.25).item() == pytest.approx(0.75 * fat + 0.25 * muscle)

@@ -85,12 +85,6 @@ def test_the_same_state_gives_the_same_patient_and_grades_change_nothing_else():
     assert not np.array_equal(one.level_point("l3_l4"), patient(6).level_point("l3_l4"))
 
 
-@pytest.mark.parametrize("grades", [{}, NORMAL | {TARGETS[3]: 3}, NORMAL | {TARGETS[3]: -100}])
-def test_grades_must_be_complete_and_known(grades):
-    with pytest.raises(ValueError, match="must be 0, 1 or 2"):
-        sample_patient(np.random.default_rng(0), grades)
-
-
 @pytest.fixture(scope="module")
 def stenotic():
     return patient(2, spinal_canal_stenosis_l4_l5=2)
