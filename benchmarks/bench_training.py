@@ -27,7 +27,7 @@ import torch
 from bench_loader import CONFIGS, data_folder, rate, some_items
 
 from lumbar.cli import cores, positive_int
-from lumbar.config import find_module, load_config
+from lumbar.config import Config, find_module, load_config
 from lumbar.engine import optimisation
 from lumbar.engine.batches import make_loader, training_batches, validation_batches
 from lumbar.engine.ranks import Ranks
@@ -42,7 +42,7 @@ RESIDENT = 6
 class Bench:
     """One config with its dataset, and a step of its network."""
 
-    cfg: Any
+    cfg: Config
     data: Any
     dataset: Any
     batches: list[list[int]]
@@ -101,7 +101,7 @@ def make_bench(config: str, data_dir: Path, keys: dict[str, str], device: torch.
     return Bench(cfg, data, dataset, batches, make_step(cfg, net, device), Ranks(0, 1, device))
 
 
-def make_step(cfg: Any, net: torch.nn.Module, device: torch.device) -> Callable[[dict[str, torch.Tensor]], None]:
+def make_step(cfg: Config, net: torch.nn.Module, device: torch.device) -> Callable[[dict[str, torch.Tensor]], None]:
     """Make what is done with a batch: a training step in the config's precision, or a forward pass."""
     autocast = optimisation.make_autocast(cfg, device)
     if not cfg.train:

@@ -5,7 +5,7 @@ Needs: the v01 cache and metadata (scripts/prepare.py), folds (scripts/make_fold
 Expect: 16 epochs over about 19,000 annotated slices; points within a few millimetres.
 """
 
-from configs.default_config import Config
+from lumbar.config import Config
 
 cfg = Config(
     dataset="ds_dh_4a2",

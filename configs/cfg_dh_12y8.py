@@ -6,7 +6,7 @@ predicted level points (aggregate_localisation.py).
 Expect: 5 epochs over about 9,900 (study, level) items; the weighted log loss of the 15 sagittal targets.
 """
 
-from configs.default_config import Config
+from lumbar.config import Config
 
 cfg = Config(
     dataset="ds_dh_12s3",

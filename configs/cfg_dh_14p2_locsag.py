@@ -6,7 +6,7 @@ Needs: the v01 cache and metadata (scripts/prepare.py), folds (scripts/make_fold
 Expect: 8 epochs over about 67,000 slices, each with two neighbours on either side; points within a few millimetres.
 """
 
-from configs.default_config import Config
+from lumbar.config import Config
 
 cfg = Config(
     dataset="ds_dh_11g",

@@ -6,7 +6,7 @@ predicted level points (aggregate_localisation.py).
 Expect: 8 epochs over about 3,900 series; its out-of-fold outputs are read by aggregate_z_localisation.py.
 """
 
-from configs.default_config import Config
+from lumbar.config import Config
 
 cfg = Config(
     dataset="ds_dh_11n4",

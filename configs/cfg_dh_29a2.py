@@ -8,7 +8,7 @@ weighted log loss of the 10 subarticular targets. With --parts ss,nfn,scs it als
 sagittal crops; the network has the layers for them either way.
 """
 
-from configs.default_config import Config
+from lumbar.config import Config
 
 cfg = Config(
     dataset="ds_dh_23a",

@@ -5,7 +5,7 @@ Needs: folds (scripts/make_folds.py) and the validation outputs of the classifie
 Expect: seconds on a CPU; a lower score than the mean of the models (docs/mlp.md).
 """
 
-from configs.default_config import Config
+from lumbar.config import Config
 from lumbar.roles import CLASSIFIERS
 
 cfg = Config(

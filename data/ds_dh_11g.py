@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import torch
 
 from lumbar import tables
 from lumbar.anatomy import LEVELS, SAGITTAL_T1, SAGITTAL_T2
+from lumbar.config import Config
 from lumbar.images.slices import SliceIndex
 from lumbar.items.augment import Augmentation, Mode
 from lumbar.items.base import Row, batch_to_device, stack_rows
@@ -32,7 +33,7 @@ class CustomDataset(PointDataset):
     (the share of the 10 that is annotated), `series_id` and `instance_numbers`.
     """
 
-    def __init__(self, df: pd.DataFrame, cfg: Any, aug: Augmentation | None, mode: Mode) -> None:
+    def __init__(self, df: pd.DataFrame, cfg: Config, aug: Augmentation | None, mode: Mode) -> None:
         super().__init__(df, cfg, aug, mode, (SAGITTAL_T1, SAGITTAL_T2), NEIGHBOURS)
 
     def annotate(self, slices: SliceIndex) -> tuple[Ints, Floats]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from lumbar import tables
 from lumbar.anatomy import SAGITTAL_T1, SAGITTAL_T2
+from lumbar.config import Config
 from lumbar.items.augment import Augmentation, Mode
 from lumbar.items.base import ItemDataset, Row, as_tensors, batch_to_device, pad_rows
 from lumbar.items.sagittal_crops import lumbar_sequences
@@ -30,7 +31,7 @@ class CustomDataset(ItemDataset):
     `instance_numbers` (S).
     """
 
-    def __init__(self, df: pd.DataFrame, cfg: Any, aug: Augmentation | None, mode: Mode) -> None:
+    def __init__(self, df: pd.DataFrame, cfg: Config, aug: Augmentation | None, mode: Mode) -> None:
         super().__init__(df, cfg, aug, mode)
         slices = self.load_slices(df[df["series_description"].isin((SAGITTAL_T1, SAGITTAL_T2))])
         self.sequences = lumbar_sequences(self.read_table(tables.SAGITTAL_XY, cfg.sag_xy_table), slices)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from data import ds_dh_23a
 from lumbar.anatomy import MISSING, NFN, PARTS, SCS, SERIES_TYPES
+from lumbar.config import Config
 from lumbar.items.augment import Augmentation, Mode
 from lumbar.items.base import batch_to_device
 from lumbar.items.level_items import collate_levels
@@ -25,7 +26,7 @@ class CustomDataset(ds_dh_23a.CustomDataset):
     labels -100, when it has none.
     """
 
-    def __init__(self, df: pd.DataFrame, cfg: Any, aug: Augmentation | None, mode: Mode) -> None:
+    def __init__(self, df: pd.DataFrame, cfg: Config, aug: Augmentation | None, mode: Mode) -> None:
         super().__init__(df, cfg, aug, mode)
         self.grades = StudyGrades(df)
         self.first_series = {

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import AXIAL_T2, SS
+from lumbar.config import Config
 from lumbar.images.slices import SliceIndex
 from lumbar.items.augment import Augmentation, Mode
 from lumbar.items.base import batch_to_device, stack_rows
@@ -23,7 +22,7 @@ class CustomDataset(PointDataset):
     `series_id` and `instance_numbers`.
     """
 
-    def __init__(self, df: pd.DataFrame, cfg: Any, aug: Augmentation | None, mode: Mode) -> None:
+    def __init__(self, df: pd.DataFrame, cfg: Config, aug: Augmentation | None, mode: Mode) -> None:
         super().__init__(df, cfg, aug, mode, (AXIAL_T2,))
 
     def annotate(self, slices: SliceIndex) -> tuple[Ints, Floats]:

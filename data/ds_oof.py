@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import torch
 
+from lumbar.config import Config
 from lumbar.grades.oof import check_overlap, gather
 from lumbar.items.augment import Augmentation, Mode
 from lumbar.items.base import ItemDataset, Row, batch_to_device, stack_rows
@@ -24,7 +23,7 @@ class CustomDataset(ItemDataset):
     `cfg.oof_dropout`, though never all of them, so that the network knows what to do without.
     """
 
-    def __init__(self, df: pd.DataFrame, cfg: Any, aug: Augmentation | None, mode: Mode) -> None:
+    def __init__(self, df: pd.DataFrame, cfg: Config, aug: Augmentation | None, mode: Mode) -> None:
         super().__init__(df, cfg, aug, mode)
         study_id, probabilities = gather(cfg, df)
         grades = StudyGrades(df).grades

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 from torch import Tensor
 
+from lumbar.config import Config
 from lumbar.localise.point_errors import point_errors, slice_errors, slice_sizes
 from lumbar.tables import META, read_table
 
@@ -16,7 +17,7 @@ SLICE_KINDS: Final = 3
 """Columns of a localiser that rates slices; an even number of columns is x, y of points."""
 
 
-def calc_metric(cfg: Any, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pre: str = "val") -> dict[str, float]:
+def calc_metric(cfg: Config, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pre: str = "val") -> dict[str, float]:
     """Measure the errors of a localiser.
 
     Parameters

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from torch import Tensor
 
+from lumbar.config import Config
 from lumbar.grades.scoring import missing_shares, score_parts, softmax, total_score
 
 
-def calc_metric(cfg: Any, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pre: str = "val") -> dict[str, float]:
+def calc_metric(cfg: Config, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pre: str = "val") -> dict[str, float]:
     """Score the grades of all studies.
 
     Parameters

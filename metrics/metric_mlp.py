@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from torch import Tensor
 
+from lumbar.config import Config
 from lumbar.grades.combiner import COMBINED, MEAN, compare
 from lumbar.grades.oof import model_names
 from metrics import metric_dh_02
 
 
-def calc_metric(cfg: Any, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pre: str = "val") -> dict[str, float]:
+def calc_metric(cfg: Config, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pre: str = "val") -> dict[str, float]:
     """Score before and after.
 
     Parameters

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lumbar.anatomy import NFN, SCS
+from lumbar.config import Config
 from lumbar.nets.blocks import Batch
 from lumbar.nets.grading import EMBEDDING, ConditionGradingNet
 from lumbar.nets.losses import Loss, mean_of_defined
@@ -17,7 +17,7 @@ from lumbar.nets.losses import Loss, mean_of_defined
 class Net(ConditionGradingNet):
     """Also told where each slice lies: `slicelocation` (B, S), patient x + `cfg.slicelocation_clip`, whole mm."""
 
-    def __init__(self, cfg: Any) -> None:
+    def __init__(self, cfg: Config) -> None:
         super().__init__(cfg, (NFN, SCS), extra_features=EMBEDDING)
         self.pos_emb = nn.Embedding.from_pretrained(sinusoids(2 * cfg.slicelocation_clip + 1, EMBEDDING), freeze=False)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lumbar.anatomy import PARTS
+from lumbar.config import Config
 from lumbar.nets.grading import ConditionGradingNet
 
 
@@ -14,5 +13,5 @@ class Net(ConditionGradingNet):
     The network has LSTMs and heads for all groups whatever `cfg.parts` names, as published checkpoints do.
     """
 
-    def __init__(self, cfg: Any) -> None:
+    def __init__(self, cfg: Config) -> None:
         super().__init__(cfg, cfg.parts, built=PARTS)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from lumbar.anatomy import NFN, PARTS, SCS, SS
+from lumbar.config import Config
 from lumbar.nets.blocks import Batch
 from lumbar.nets.grading import GradingNet
 
@@ -19,7 +18,7 @@ SERIES = {SS: "series_id", NFN: "nfn_series_id", SCS: "scs_series_id"}
 class Net(GradingNet):
     """Grade every axial row for several condition groups."""
 
-    def __init__(self, cfg: Any) -> None:
+    def __init__(self, cfg: Config) -> None:
         super().__init__(cfg, cfg.model_parts)
         self.dummy_series_id = cfg.dummy_series_id
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
+from lumbar.config import Config
 from lumbar.nets.blocks import BackboneNet, Batch, localiser_output
 from lumbar.nets.losses import weighted_mean
 
@@ -13,7 +12,7 @@ from lumbar.nets.losses import weighted_mean
 class Net(BackboneNet):
     """Slice -> backbone -> `cfg.n_classes` = 4 normalised coordinates (x_left, y_left, x_right, y_right)."""
 
-    def __init__(self, cfg: Any) -> None:
+    def __init__(self, cfg: Config) -> None:
         super().__init__(cfg)
         self.head = nn.Linear(self.features, cfg.n_classes)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lumbar.config import Config
 from lumbar.nets.blocks import BackboneNet, Batch, choose, localiser_output
 from lumbar.nets.losses import weighted_mean
 
@@ -25,7 +26,7 @@ learn sooner.
 class Net(BackboneNet):
     """Slice with neighbours as channels -> backbone -> `cfg.n_classes` = 10 coordinates and one visibility."""
 
-    def __init__(self, cfg: Any) -> None:
+    def __init__(self, cfg: Config) -> None:
         super().__init__(cfg)
         self.head = nn.Linear(self.features, cfg.n_classes)
         self.head_mask = nn.Linear(self.features, 1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import unpack_sequence
 
+from lumbar.config import Config
 from lumbar.nets.blocks import Batch, SequenceNet, bidirectional_lstm, choose, localiser_output, pack
 from lumbar.nets.losses import Loss, weighted_mean
 
@@ -28,7 +29,7 @@ series never leaves it.
 class Net(SequenceNet):
     """Slices -> backbone -> bidirectional LSTM -> number of annotated points of three kinds on every slice."""
 
-    def __init__(self, cfg: Any) -> None:
+    def __init__(self, cfg: Config) -> None:
         super().__init__(cfg)
         self.power = choose("count_objective", cfg.count_objective, POWERS)
         self.rnn = bidirectional_lstm(self.features, cfg.hidden_dim)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lumbar.anatomy import GRADES, MISSING
+from lumbar.config import Config
 from lumbar.grades.combiner import class_shares, mean_of_models, views
 from lumbar.grades.oof import model_names
 from lumbar.grades.score_loss import score_loss, score_losses
@@ -98,7 +99,7 @@ class Net(nn.Module):
     views: Tensor
     shares: Tensor
 
-    def __init__(self, cfg: Any) -> None:
+    def __init__(self, cfg: Config) -> None:
         super().__init__()
         self.prior = cfg.mlp_prior
         seen = torch.from_numpy(views(cfg.mlp_levels, cfg.mlp_conditions))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from torch import Tensor
 
 from lumbar.anatomy import PARTS
+from lumbar.config import Config
 from lumbar.grades.studies import fill_levels, gather_studies, with_full_labels
 
 
-def post_process_pipeline(cfg: Any, val_data: dict[str, Tensor], val_df: pd.DataFrame) -> dict[str, Tensor]:
+def post_process_pipeline(cfg: Config, val_data: dict[str, Tensor], val_df: pd.DataFrame) -> dict[str, Tensor]:
     """Average the series of each study, level and condition.
 
     Parameters

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from torch import Tensor
 
+from lumbar.config import Config
 
-def post_process_pipeline(cfg: Any, val_data: dict[str, Tensor], val_df: pd.DataFrame) -> dict[str, Tensor]:
+
+def post_process_pipeline(cfg: Config, val_data: dict[str, Tensor], val_df: pd.DataFrame) -> dict[str, Tensor]:
     """Return `val_data`."""
     return val_data

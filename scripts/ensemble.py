@@ -28,7 +28,7 @@ from torch import Tensor
 from lumbar import tables
 from lumbar.anatomy import TARGETS
 from lumbar.cli import UserError, parser, run
-from lumbar.config import describe, load_config
+from lumbar.config import Config, describe, load_config
 from lumbar.engine import checkpoint
 from lumbar.engine.run import run as train
 from lumbar.files import atomic_path
@@ -108,7 +108,7 @@ def make_config(options: dict[str, Any]) -> Any:
     return cfg
 
 
-def write_folds(cfg: Any, labels: Path | None, folds: Path | None) -> Path:
+def write_folds(cfg: Config, labels: Path | None, folds: Path | None) -> Path:
     """Bring grades and folds from files of the user's into one fold file, under the ensemble's folder."""
     given = Path(cfg.data_dir) / cfg.folds_table if folds is None else folds
     needs = ("study_id", "fold") if labels else ("study_id", "fold", *TARGETS)
@@ -125,7 +125,7 @@ def write_folds(cfg: Any, labels: Path | None, folds: Path | None) -> Path:
     return write_table(rows[list(tables.FOLDS.columns)], Path(cfg.weights_dir) / cfg.name, tables.FOLDS)
 
 
-def predicted_folds(cfg: Any, rows: pd.DataFrame) -> list[int]:
+def predicted_folds(cfg: Config, rows: pd.DataFrame) -> list[int]:
     """List the folds for which there are predictions; before anything is trained, all inputs are checked."""
     study_id, probabilities = gather(cfg, rows)
     check_overlap(cfg, probabilities, StudyGrades(rows).grades)
@@ -138,7 +138,7 @@ def predicted_folds(cfg: Any, rows: pd.DataFrame) -> list[int]:
     return folds
 
 
-def output_path(cfg: Any, name: str) -> Path:
+def output_path(cfg: Config, name: str) -> Path:
     """Path of an output of one fold's run."""
     return Path(cfg.weights_dir) / cfg.name / f"fold{cfg.fold}" / name.format(seed=cfg.seed)
 
@@ -150,7 +150,7 @@ def shares_score(baselines: Baselines, output: dict[str, Tensor]) -> dict[str, f
     return {"score": parts.pop("score")} | parts
 
 
-def report(cfg: Any, rows: pd.DataFrame, outputs: dict[int, dict[str, Tensor]]) -> None:
+def report(cfg: Config, rows: pd.DataFrame, outputs: dict[int, dict[str, Tensor]]) -> None:
     """Write the ensemble's out-of-fold predictions and the scores, and print these."""
     folder, names = Path(cfg.weights_dir) / cfg.name, model_names(cfg)
     pooled = {key: torch.cat([output[key] for output in outputs.values()]) for key in next(iter(outputs.values()))}

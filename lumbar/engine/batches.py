@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from lumbar.cli import UserError, cores
+from lumbar.config import Config
 from lumbar.engine.ranks import Ranks
 
 Batches = list[list[int]]
@@ -28,7 +29,7 @@ DEBUG_BATCHES = 2
 """Batches per pass and rank with ``cfg.debug``."""
 
 
-def training_batches(cfg: Any, dataset: Any, epoch: int, world: int) -> Batches:
+def training_batches(cfg: Config, dataset: Any, epoch: int, world: int) -> Batches:
     """Order the items of one training epoch.
 
     Parameters
@@ -79,7 +80,7 @@ def training_batches(cfg: Any, dataset: Any, epoch: int, world: int) -> Batches:
     return batches[: DEBUG_BATCHES * world] if cfg.debug else batches
 
 
-def validation_batches(cfg: Any, dataset: Any) -> Batches:
+def validation_batches(cfg: Config, dataset: Any) -> Batches:
     """Put all items in batches, in order."""
     batches = in_batches(range(len(dataset)), cfg.batch_size_val or cfg.batch_size)
     return batches[:DEBUG_BATCHES] if cfg.debug else batches
@@ -91,7 +92,7 @@ def in_batches(order: Sequence[int], size: int) -> Batches:
 
 
 def make_loader(
-    cfg: Any, dataset: Dataset[Any], batches: Batches, collate: Callable[..., Any], ranks: Ranks
+    cfg: Config, dataset: Dataset[Any], batches: Batches, collate: Callable[..., Any], ranks: Ranks
 ) -> DataLoader[Any]:
     """Fetch this rank's share of the batches, in order.
 

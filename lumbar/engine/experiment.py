@@ -13,7 +13,7 @@ import pandas as pd
 
 from lumbar import tables
 from lumbar.cli import UserError
-from lumbar.config import find_module
+from lumbar.config import Config, find_module
 from lumbar.engine import checkpoint
 from lumbar.items.augment import Mode, build_augmentation
 
@@ -28,7 +28,7 @@ class Modules:
     metric: ModuleType
 
 
-def find_modules(cfg: Any) -> Modules:
+def find_modules(cfg: Config) -> Modules:
     """Import the modules that a config names, and check that each keeps its side of the contract."""
     return Modules(
         find_module(
@@ -48,12 +48,12 @@ def find_modules(cfg: Any) -> Modules:
     )
 
 
-def output_folder(cfg: Any) -> Path:
+def output_folder(cfg: Config) -> Path:
     """Folder of everything that a run of this config and fold writes."""
     return Path(cfg.weights_dir) / cfg.name / f"fold{cfg.fold}"
 
 
-def settle(cfg: Any) -> Any:
+def settle(cfg: Config) -> Any:
     """Resolve what a config leaves open: the debug settings, the checkpoint to start from, the seed.
 
     A drawn seed follows the checkpoint where there is one: when resuming, the newest of this config and fold; when
@@ -92,7 +92,7 @@ def settle(cfg: Any) -> Any:
     return dataclasses.replace(cfg, **changes)
 
 
-def split_patients(cfg: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+def split_patients(cfg: Config) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read the fold file and divide its rows into training and held-out patients.
 
     Returns
@@ -114,7 +114,7 @@ def split_patients(cfg: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
     return training.reset_index(drop=True), held_out.reset_index(drop=True)
 
 
-def make_dataset(cfg: Any, modules: Modules, patients: pd.DataFrame, mode: Mode) -> Any:
+def make_dataset(cfg: Config, modules: Modules, patients: pd.DataFrame, mode: Mode) -> Any:
     """Build the config's dataset over some patients.
 
     Parameters

@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import nn
 
 from lumbar.cli import UserError
+from lumbar.config import Config
 
 PRECISIONS: Final = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def make_optimizer(cfg: Any, model: nn.Module, device: torch.device) -> torch.optim.Optimizer:
+def make_optimizer(cfg: Config, model: nn.Module, device: torch.device) -> torch.optim.Optimizer:
     """Make AdamW over all parameters (`lr`, `weight_decay`)."""
     return torch.optim.AdamW(
         model.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay, fused=device.type == "cuda" or None
     )
 
 
-def learning_rate(cfg: Any, step: int, total: int) -> float:
+def learning_rate(cfg: Config, step: int, total: int) -> float:
     """Learning rate of a step: rising linearly from 0 over the share `cfg.warmup` of all steps, then a cosine to 0.
 
     Parameters
@@ -38,13 +39,13 @@ def learning_rate(cfg: Any, step: int, total: int) -> float:
     return cfg.lr * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
 
 
-def make_autocast(cfg: Any, device: torch.device) -> torch.autocast:
+def make_autocast(cfg: Config, device: torch.device) -> torch.autocast:
     """Make the context in which the network runs: `cfg.mixed_precision` on a GPU, plain float32 on the CPU."""
     enabled = device.type == "cuda" and cfg.mixed_precision != "off"
     return torch.autocast(device.type, PRECISIONS.get(cfg.mixed_precision, torch.bfloat16), enabled=enabled)
 
 
-def make_scaler(cfg: Any, device: torch.device) -> torch.GradScaler:
+def make_scaler(cfg: Config, device: torch.device) -> torch.GradScaler:
     """Make the loss scaler that float16 needs; otherwise one that does nothing."""
     return torch.GradScaler(device.type, enabled=device.type == "cuda" and cfg.mixed_precision == "fp16")
 

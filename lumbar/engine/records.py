@@ -21,15 +21,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from lumbar.config import Config, keys_that_matter
 from lumbar.files import write_text
 
 HISTORY: Final = "history_seed{seed}.csv"
 SNAPSHOT: Final = "config_seed{seed}.json"
 EVENTS: Final = "tensorboard_seed{seed}"
-FREE: Final = {
-    "resume_training", "pretrained", "num_workers", "data_dir", "weights_dir", "neptune_project", "neptune_mode",
-}  # fmt: skip
-"""Keys that may change when a run is resumed without changing its result."""
 LIBRARIES: Final = ("torch", "timm", "numpy", "pandas", "opencv-python-headless")
 
 _log = logging.getLogger(__name__)
@@ -82,7 +79,7 @@ class Trackers:
         Events of an earlier part of the run from this step on are hidden.
     """
 
-    def __init__(self, cfg: Any, folder: Path, step: int) -> None:
+    def __init__(self, cfg: Config, folder: Path, step: int) -> None:
         events = folder / EVENTS.format(seed=cfg.seed)
         self._sinks = [
             sink for sink in (_guarded(_tensorboard, events, step), _guarded(_neptune, cfg, folder)) if sink is not None
@@ -127,7 +124,7 @@ def _tensorboard(folder: Path, step: int) -> Sink:
     return record
 
 
-def _neptune(cfg: Any, folder: Path) -> Sink | None:
+def _neptune(cfg: Config, folder: Path) -> Sink | None:
     """Start a Neptune run."""
     if cfg.neptune_project is None:
         return None
@@ -147,7 +144,7 @@ def _neptune(cfg: Any, folder: Path) -> Sink | None:
     return record
 
 
-def write_snapshot(cfg: Any, folder: Path, world: int) -> None:
+def write_snapshot(cfg: Config, folder: Path, world: int) -> None:
     """Write down what made this run: all keys, the command, the commit, library versions."""
     content = {
         "config": dataclasses.asdict(cfg),
@@ -159,14 +156,14 @@ def write_snapshot(cfg: Any, folder: Path, world: int) -> None:
     write_text(folder / SNAPSHOT.format(seed=cfg.seed), json.dumps(content, indent=1) + "\n")
 
 
-def changed_keys(cfg: Any, folder: Path) -> list[str]:
-    """List the keys that differ from the last snapshot of this seed; none when there is no snapshot."""
+def changed_keys(cfg: Config, folder: Path) -> list[str]:
+    """List the keys that matter and differ from the last snapshot of this seed; none when there is no snapshot."""
     try:
         before = json.loads((folder / SNAPSHOT.format(seed=cfg.seed)).read_text())["config"]
     except (OSError, ValueError, KeyError):
         return []
     now = json.loads(json.dumps(dataclasses.asdict(cfg)))
-    return sorted(name for name in now.keys() - FREE if now[name] != before.get(name))
+    return sorted(name for name in now.keys() - keys_that_matter("never") if now[name] != before.get(name))
 
 
 def git_commit() -> str | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from lumbar.config import Config
 from lumbar.engine.batches import worker_errors
 from lumbar.engine.experiment import find_modules, settle
 from lumbar.engine.ranks import start
@@ -16,7 +16,7 @@ from lumbar.engine.trainer import Trainer
 _log = logging.getLogger(__name__)
 
 
-def run(cfg: Any, gpus: list[int] | None = None) -> int:
+def run(cfg: Config, gpus: list[int] | None = None) -> int:
     """Train, validate or infer one config on one fold.
 
     Parameters

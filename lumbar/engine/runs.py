@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lumbar.anatomy import GRADES, TARGETS
 from lumbar.cli import UserError
-from lumbar.config import find_module, load_config
+from lumbar.config import Config, find_module, load_config
 from lumbar.engine import checkpoint, records
 
 Floats = NDArray[np.float64]
@@ -50,7 +50,7 @@ class Run:
     fold: int
     seed: int
     folder: Path
-    cfg: Any
+    cfg: Config
     record: dict[str, Any]
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from lumbar.cli import UserError
+from lumbar.config import Config
 from lumbar.engine import checkpoint, experiment, optimisation, records
 from lumbar.engine.batches import make_loader, progress_bar, training_batches, validation_batches
 from lumbar.engine.evaluation import Means, evaluate, read_losses
@@ -41,7 +42,7 @@ class Trainer:
         Becomes true when the run should stop.
     """
 
-    def __init__(self, cfg: Any, modules: experiment.Modules, ranks: Ranks, stop: StopRequest) -> None:
+    def __init__(self, cfg: Config, modules: experiment.Modules, ranks: Ranks, stop: StopRequest) -> None:
         self.cfg, self.modules, self.ranks, self.stop = cfg, modules, ranks, stop
         self.started = time.monotonic()
         self.folder = experiment.output_folder(cfg)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lumbar.anatomy import GRADE_COLUMNS, GRADES, MISSING, TARGETS
 from lumbar.cli import UserError, nearest
-from lumbar.config import load_config
+from lumbar.config import Config, load_config
 from lumbar.engine.runs import find_runs, predicted_grades
 from lumbar.files import atomic_path
 from lumbar.grades.scoring import softmax
@@ -35,7 +35,7 @@ SUM_TOLERANCE: Final = 0.02
 _log = logging.getLogger(__name__)
 
 
-def model_names(cfg: Any) -> tuple[str, ...]:
+def model_names(cfg: Config) -> tuple[str, ...]:
     """Name the models that an ensemble reads, in the order of its inputs.
 
     Parameters
@@ -59,7 +59,7 @@ def model_names(cfg: Any) -> tuple[str, ...]:
     return names
 
 
-def gather(cfg: Any, studies: pd.DataFrame) -> tuple[Ints, Floats]:
+def gather(cfg: Config, studies: pd.DataFrame) -> tuple[Ints, Floats]:
     """Gather what every model predicted for some studies.
 
     Parameters
@@ -88,7 +88,7 @@ def gather(cfg: Any, studies: pd.DataFrame) -> tuple[Ints, Floats]:
     return study_id, np.stack([align(study_id, *found) for found in models], axis=1)
 
 
-def check_overlap(cfg: Any, probabilities: Floats, grades: Ints) -> None:
+def check_overlap(cfg: Config, probabilities: Floats, grades: Ints) -> None:
     """Check that every model predicted something that is labelled.
 
     Parameters

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lumbar.cli import UserError, nearest
+from lumbar.config import Config
 from lumbar.images.volumes import resize
 
 Pixels = NDArray[np.uint8]
@@ -226,13 +227,13 @@ RECIPES: Final = {
 short time, `light` suits localisers, and `slight` classifiers, whose crops are centred on what is to be graded."""
 
 
-def input_size(cfg: Any) -> tuple[int, int]:
+def input_size(cfg: Config) -> tuple[int, int]:
     """Height and width of the network's input, pixels, from ``cfg.img_size`` (a side, or both)."""
     height, width = (cfg.img_size,) * 2 if isinstance(cfg.img_size, int) else cfg.img_size
     return height, width
 
 
-def build_augmentation(cfg: Any, mode: Mode) -> Augmentation | None:
+def build_augmentation(cfg: Config, mode: Mode) -> Augmentation | None:
     """Build what a config asks for.
 
     Parameters

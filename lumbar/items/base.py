@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lumbar import tables
+from lumbar.config import Config
 from lumbar.images.slices import SliceIndex, load_slices
 from lumbar.images.volumes import VolumeStore
 from lumbar.items.augment import Augmentation, Mode
@@ -44,7 +45,7 @@ class ItemDataset(Dataset[Any]):
         Set before each epoch: random items depend on the seed, the epoch and their index, and on nothing else.
     """
 
-    def __init__(self, df: pd.DataFrame, cfg: Any, aug: Augmentation | None, mode: Mode) -> None:
+    def __init__(self, df: pd.DataFrame, cfg: Config, aug: Augmentation | None, mode: Mode) -> None:
         if mode not in ("train", "val", "test"):
             raise ValueError(f"mode must be train, val or test, got {mode!r}")
         self.cfg = cfg

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lumbar import tables
 from lumbar.anatomy import GRADE_WEIGHTS, LEVELS, NFN, PARTS, SERIES_TYPES, SS
+from lumbar.config import Config
 from lumbar.items.augment import Augmentation, Mode, input_size
 from lumbar.items.axial_crops import axial_sequences
 from lumbar.items.base import ItemDataset, Row, as_tensors, pad_rows
@@ -40,7 +41,7 @@ class LevelDataset(ItemDataset):
         Left and right grade of each sequence.
     """
 
-    def __init__(self, df: pd.DataFrame, cfg: Any, aug: Augmentation | None, mode: Mode) -> None:
+    def __init__(self, df: pd.DataFrame, cfg: Config, aug: Augmentation | None, mode: Mode) -> None:
         super().__init__(df, cfg, aug, mode)
         self.size = input_size(cfg)
         self.sequences: dict[str, Sequences] = {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lumbar.config import Config
 from lumbar.images.slices import SliceIndex
 from lumbar.images.volumes import resize
 from lumbar.items.augment import Augmentation, Mode
@@ -39,7 +40,7 @@ class PointDataset(ItemDataset):
     def __init__(
         self,
         df: pd.DataFrame,
-        cfg: Any,
+        cfg: Config,
         aug: Augmentation | None,
         mode: Mode,
         series_types: tuple[str, ...],

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
 
 from lumbar.cli import UserError, nearest
+from lumbar.config import Config
 from lumbar.nets.backbones import create_backbone
 
 Batch = Mapping[str, Tensor]
@@ -130,7 +131,7 @@ class BackboneNet(nn.Module):
         `image_normalization`, `channels_last`.
     """
 
-    def __init__(self, cfg: Any) -> None:
+    def __init__(self, cfg: Config) -> None:
         super().__init__()
         self.normalise = choose("image_normalization", cfg.image_normalization, NORMALIZATIONS)
         self.backbone = create_backbone(cfg.backbone, cfg.in_channels, cfg.pretrained, cfg.output_stride)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from lumbar.anatomy import GRADES, LEVELS, MISSING, NFN, PARTS, SCS, SS
+from lumbar.config import Config
 from lumbar.nets.blocks import Batch, SequenceNet, bidirectional_lstm, choose, mean_over_slices, pack
 from lumbar.nets.losses import GradeLoss, Loss, mean_of_defined
 
@@ -42,7 +43,7 @@ class GradingNet(SequenceNet):
     """
 
     def __init__(
-        self, cfg: Any, parts: Sequence[str], built: Sequence[str] | None = None, extra_features: int = 0
+        self, cfg: Config, parts: Sequence[str], built: Sequence[str] | None = None, extra_features: int = 0
     ) -> None:
         super().__init__(cfg)
         for part in parts:

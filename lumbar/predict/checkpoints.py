@@ -11,12 +11,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from lumbar.cli import UserError
-from lumbar.config import load_config
+from lumbar.config import Config, keys_that_matter, load_config
 from lumbar.engine import checkpoint, records
 from lumbar.images.cache import published
 from lumbar.roles import AXIAL, CLASSIFIERS, MLP, SAGITTAL, SLICES
@@ -26,20 +26,6 @@ CONFIGS: Final = (AXIAL, SAGITTAL, SLICES, *CLASSIFIERS, MLP)
 
 INDEX: Final = "index.json"
 FORMAT: Final = 1
-
-TRAINING_KEYS: Final = frozenset(
-    {
-        "name", "train", "val", "train_val", "fold", "seed", "debug", "full_test_set", "mask_loss", "oof_dropout",
-        "mlp_prior", "data_dir", "weights_dir", "folds_table", "meta_table", "coordinates_table", "sag_labels_table",
-        "axial_xy_table", "sag_xy_table", "axial_lvl_table", "pretrained", "pretrained_weights",
-        "strict", "pop_weights", "resume_training", "epochs", "lr", "weight_decay", "warmup", "batch_size",
-        "batch_size_val", "grad_accumulation", "clip_grad", "drop_last", "weighted_sampling", "data_sample",
-        "stretch", "unmapped_items", "nonfinite_limit", "eval_steps", "save_weights_only", "neptune_project",
-        "neptune_mode", "num_workers", "compile", "channels_last", "sync_batchnorm", "mirror",
-    }
-)  # fmt: skip
-"""Keys that say how and where a network was trained, not what it is and what it looks at. In all others the networks
-of one config must agree to be averaged."""
 
 _FOLD: Final = re.compile(r"fold(-?\d+)")
 
@@ -61,7 +47,7 @@ class Trained:
     path: Path
     fold: int
     seed: int
-    cfg: Any
+    cfg: Config
 
 
 def find_checkpoints(weights: Path, problems: list[str]) -> dict[str, list[Trained]]:
@@ -144,13 +130,18 @@ def restore_config(name: str, values: Mapping[str, Any]) -> Any:
     """
     base = load_config(name)
     known = {field.name for field in fields(base)}
-    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known}
+    plain: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known
+    }
     return replace(base, **(plain | {"name": name, "pretrained": False, "compile": False}))
 
 
-def inference_values(cfg: Any) -> dict[str, Any]:
-    """Give the values of a config that matter to a trained network, as JSON has them; tables without their folders."""
-    values = {field.name: getattr(cfg, field.name) for field in fields(cfg) if field.name not in TRAINING_KEYS}
+def inference_values(cfg: Config) -> dict[str, Any]:
+    """Give the values in which the networks of one config must agree to be averaged, as JSON has them.
+
+    Tables are named without their folders.
+    """
+    values = {name: value for name, value in asdict(cfg).items() if name in keys_that_matter("always")}
     values["oof"] = [Path(path).name for path in cfg.oof]
     return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 

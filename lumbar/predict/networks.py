@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lumbar import tables
 from lumbar.cli import UserError
-from lumbar.config import find_module
+from lumbar.config import Config, find_module
 from lumbar.engine import checkpoint, optimisation
 from lumbar.engine.batches import make_loader, validation_batches, worker_errors
 from lumbar.engine.evaluation import evaluate
@@ -38,14 +38,6 @@ SPREAD: Final = "spread"
 
 CPU_BATCH: Final = 4
 """Items at a time on a CPU, which larger batches make no faster; a classifier's item can be a hundred slices."""
-
-PLACES: Final = {
-    "meta_table": tables.TEST_META.path,
-    "axial_xy_table": tables.AXIAL_XY.path,
-    "sag_xy_table": tables.SAGITTAL_XY.path,
-    "axial_lvl_table": tables.AXIAL_LEVELS.path,
-}
-"""Where the tables of new studies lie, whatever training called them."""
 
 
 class OutOfMemory(UserError):
@@ -108,7 +100,7 @@ def load_networks(members: Sequence[Trained], problems: list[str], notes: list[s
     return networks
 
 
-def cache_version(cfg: Any) -> str:
+def cache_version(cfg: Config) -> str:
     """Tell which 8-bit cache a config reads, of `lumbar.images.cache.VERSIONS`.
 
     Raises
@@ -143,7 +135,7 @@ class Ensemble:
 
     def __init__(
         self,
-        cfg: Any,
+        cfg: Config,
         networks: Sequence[nn.Module],
         ranks: Ranks,
         workers: int,
@@ -161,7 +153,11 @@ class Ensemble:
             cache=f"{IMAGES}_{cache_version(cfg)}",
             num_workers=workers if workers > 1 else 0,
             batch_size_val=batch_size or min(cfg.batch_size_val or cfg.batch_size, most),
-            **PLACES,
+            # Where the tables of new studies lie, whatever training called them.
+            meta_table=tables.TEST_META.path,
+            axial_xy_table=tables.AXIAL_XY.path,
+            sag_xy_table=tables.SAGITTAL_XY.path,
+            axial_lvl_table=tables.AXIAL_LEVELS.path,
         )
         self.modules: Modules = find_modules(self.cfg)
         self.networks = [network.to(ranks.device) for network in networks]

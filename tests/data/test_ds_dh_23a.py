@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from configs.default_config import Config
 from data.ds_dh_23a import random_stretch, tr_collate_fn
 from lumbar.anatomy import LEVELS
+from lumbar.config import Config
 from lumbar.engine.batches import training_batches
 from lumbar.tables import AXIAL_LEVELS, read_table, write_table
 

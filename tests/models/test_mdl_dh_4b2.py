@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from configs.default_config import Config
 from lumbar.cli import UserError
+from lumbar.config import Config
 from models.mdl_dh_4b2 import MASK_OBJECTIVES, Net
 
 

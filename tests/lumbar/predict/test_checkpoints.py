@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from lumbar.cli import UserError
 from lumbar.config import load_config
 from lumbar.predict.checkpoints import (
     CONFIGS,
-    TRAINING_KEYS,
     Trained,
     find_checkpoints,
     inference_values,
@@ -120,7 +118,3 @@ def test_what_is_packed_names_no_folder_and_leaves_out_how_it_was_trained() -> N
     values = inference_values(load_config("cfg_mlp", {"oof": "/home/me/secret/a.csv", "data_dir": "/home/me"}))
     assert values["oof"] == ["a.csv"] and "/home" not in json.dumps(values)
     assert "lr" not in values and values["hidden_dim"]
-
-
-def test_every_training_key_is_a_key() -> None:
-    assert {field.name for field in fields(load_config(AXIAL))} > TRAINING_KEYS

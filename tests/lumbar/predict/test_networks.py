@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from lumbar.config import load_config
 from lumbar.engine.ranks import Ranks
-from lumbar.predict.networks import PLACES, SPREAD, Ensemble, cache_version
+from lumbar.predict.networks import SPREAD, Ensemble, cache_version
+from lumbar.tables import SAGITTAL_XY, TEST_META
 
 CPU = Ranks(0, 1, torch.device("cpu"))
 
@@ -73,4 +74,4 @@ def test_tables_are_those_of_new_studies_and_items_those_of_the_inference_config
     assert own.cache == "test_images_v04" and cache_version(own) == "v04"
     assert cache_version(replace(own, cache="train_images_v01published")) == "v01published"
     assert own.full_test_set and own.dataset == inference.dataset and own.batch_size_val == 5
-    assert all(getattr(own, key) == path for key, path in PLACES.items())
+    assert (own.sag_xy_table, own.meta_table) == (SAGITTAL_XY.path, TEST_META.path)
