@@ -11,14 +11,8 @@ python benchmarks/bench_loader.py --data datamount   (a prepared and aggregated 
 
 from __future__ import annotations
 
-import argparse
-import logging
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -28,18 +22,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-import perfect_localisers
 import torch
+from common import data_folder, data_parser, use_one_thread
 
 from lumbar.cli import positive_int
 from lumbar.config import find_module, load_config
 from lumbar.items.augment import build_augmentation
 
-ROOT = Path(__file__).parents[1]
 CONFIGS = ("cfg_dh_05b5_loc", "cfg_dh_05b5_loc_test2", "cfg_dh_14p2_locsag", "cfg_dh_14p2_locsag_test",
            "cfg_dh_14s10a_locsag", "cfg_dh_29a2", "cfg_dh_29g", "cfg_dh_12y8")  # fmt: skip
 COMPARED = "cfg_dh_29a2"
-LEAST_RATIO = 3.0
+MIN_RATIO = 3.0
 
 
 class WholePngs:
@@ -100,7 +93,7 @@ def compare(data: Path, count: int, seconds: float, rounds: int = 3) -> bool:
     )
     print(f"  volumes {fast:.1f} items/s, whole PNGs {slow:.1f} items/s: {ratio:.1f} times")
     print(f"  resizing the crops to {volumes.size[0]} px takes {share:.0%} of an item's time: that bounds it now")
-    return ratio >= LEAST_RATIO
+    return ratio >= MIN_RATIO
 
 
 def resizing(dataset: Any, items: np.ndarray, repeats: int = 3) -> float:
@@ -124,42 +117,13 @@ def resizing(dataset: Any, items: np.ndarray, repeats: int = 3) -> float:
     return (time.process_time() - start) / repeats / len(items)
 
 
-@contextmanager
-def data_folder(given: Path | None, studies: int, size: str) -> Iterator[Path]:
-    """Give the folder to read, or a phantom with all tables in a temporary folder."""
-    if given is not None:
-        yield given
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "datamount"
-        run = _runner(data)
-        run("make_phantom.py", "--out", data, "--studies", studies, "--test-studies", 0, "--size", size)
-        for script in ("prepare.py", "make_folds.py", "make_sag_loc_labels_part2.py"):
-            run(script, "--data", data)
-        perfect_localisers.write_tables(data)
-        yield data
-
-
-def _runner(data: Path) -> Callable[..., None]:
-    def run(script: str, *options: object) -> None:
-        words = [sys.executable, ROOT / "scripts" / script, *map(str, options)]
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    return run
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, metavar="DIR", help="prepared data folder (default: a new phantom)")
-    parser.add_argument("--studies", type=positive_int, default=6, metavar="N", help="studies of the phantom")
-    parser.add_argument("--size", choices=("small", "full"), default="small", help="of the phantom")
-    parser.add_argument("--items", type=positive_int, default=30, metavar="N", help="items read in turns")
-    parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="per measurement")
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING)
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    with data_folder(options.data, options.studies, options.size) as data:
+    arguments = data_parser(__doc__)
+    arguments.add_argument("--items", type=positive_int, default=30, metavar="N", help="items read in turns")
+    arguments.add_argument("--seconds", type=float, default=2.0, metavar="S", help="per measurement")
+    options = arguments.parse_args()
+    use_one_thread()
+    with data_folder(options) as data:
         print(f"{'items per second and core':<28}{'training':>10}{'validation':>12}{'MB per item':>13}")
         for config in CONFIGS:
             rates = []

@@ -6,16 +6,11 @@ discs. The scanner's part (coil, blur, noise) is measured alone on the same pict
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
-from collections.abc import Sequence
-
-import cv2
 import numpy as np
+from common import Best, use_one_thread
 
 from lumbar.anatomy import LEVELS, TARGETS
-from lumbar.cli import positive_int
+from lumbar.cli import parser, positive_int
 from lumbar.images.geometry import SlicePlane
 from lumbar.phantom.patient import Patient, sample_patient
 from lumbar.phantom.render import acquire, render_series, sample_scanner
@@ -45,43 +40,36 @@ def axial_stack(patient: Patient) -> list[SlicePlane]:
     return planes
 
 
-def milliseconds(work: Sequence[object], start: float) -> float:
-    """Time since `start` per piece of work."""
-    return (time.process_time() - start) * 1000 / len(work)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=positive_int, default=3, help="the best of so many (default: %(default)s)")
-    args = parser.parse_args(argv)
-    cv2.setNumThreads(1)
+    arguments = parser(__doc__, data=False, workers=False)
+    arguments.add_argument("--repeats", type=positive_int, default=3, help="the best of so many (default: %(default)s)")
+    repeats = arguments.parse_args().repeats
+    use_one_thread()
     grades = dict.fromkeys(TARGETS, 1)
-    best: dict[str, float] = {}
+    best = Best()
 
-    def keep(name: str, value: float) -> None:
-        best[name] = min(best.get(name, np.inf), value)
-
-    for seed in range(args.repeats):
-        start = time.process_time()
+    def make_patient(seed: int) -> Patient:
+        """Draw a patient and, by rendering a tiny slice, make its tables."""
         patient = sample_patient(np.random.default_rng(seed), grades)
         list(render_series(patient, sagittal_stack(patient)[:1], (8, 8), 4.0, "T1", np.random.default_rng(seed)))
-        keep("patient", milliseconds([patient], start))
+        return patient
+
+    def scan(rng: np.random.Generator) -> None:
+        acquire(picture, picture[0], scanner, 1.0, rng)
+
+    scanner, picture = sample_scanner(np.random.default_rng(0)), np.full((1, *SHAPE), 0.5, dtype=np.float32)
+    for seed in range(repeats):
+        (patient,) = best.timed("patient", make_patient, [seed])
         for name, planes in (("sagittal", sagittal_stack(patient)), ("axial", axial_stack(patient))):
-            start = time.process_time()
-            images = list(render_series(patient, planes, SHAPE, 4.0, "T2", np.random.default_rng(seed)))
-            keep(name, milliseconds(images, start))
-        rng = np.random.default_rng(seed)
-        scanner, picture = sample_scanner(rng), np.full((1, *SHAPE), 0.5, dtype=np.float32)
-        start = time.process_time()
-        images = [acquire(picture, picture[0], scanner, 1.0, rng) for _ in range(20)]
-        keep("scanner", milliseconds(images, start))
+            images = render_series(patient, planes, SHAPE, 4.0, "T2", np.random.default_rng(seed))
+            best.timed(name, lambda _, images=images: next(images), planes)
+        best.timed("scanner", scan, np.random.default_rng(seed).spawn(20))
     for name in ("sagittal", "axial"):
         each, share = best[name], best["scanner"] / best[name]
         print(f"{name:>8}: {1000 / each:5.1f} slices/s per core ({each:.1f} ms, {share:.0%} of it the scanner)")
     print(f" patient: {best['patient']:.0f} ms once per study")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

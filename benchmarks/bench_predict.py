@@ -6,7 +6,6 @@ A few phantom studies are copied until there are enough, and graded by networks 
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -16,19 +15,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from common import ROOT, make_phantom
 from placeholder_weights import write_weights
 
-from lumbar.cli import cores, positive_int
-
-ROOT = Path(__file__).parents[1]
-
-
-def make_images(folder: Path, studies: int) -> list[Path]:
-    """Make a small phantom; return its study folders."""
-    command = [sys.executable, ROOT / "scripts" / "make_phantom.py", "--out", folder, "--studies", "1"]
-    command += ["--test-studies", str(studies), "--seed", "0", "--irregular", "0"]
-    subprocess.run(command, check=True, capture_output=True)
-    return sorted((folder / "test_images").iterdir())
+from lumbar.cli import cores, parser, positive_int
 
 
 def measure(
@@ -57,7 +47,7 @@ def measure(
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments = parser(__doc__, data=False, workers=False)
     arguments.add_argument(
         "--studies", type=positive_int, nargs=2, default=(25, 100), metavar="N", help="two numbers (default: 25 100)"
     )
@@ -70,7 +60,8 @@ def main() -> None:
     results = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sources = make_images(folder / "phantom", options.different)
+        make_phantom(folder / "phantom", 1, options.different)
+        sources = sorted((folder / "phantom" / "test_images").iterdir())
         weights = options.weights
         if weights is None:
             weights = folder / "weights"

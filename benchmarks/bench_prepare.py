@@ -9,46 +9,31 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
-import cv2
 import pydicom
+from common import Best, make_phantom, run_script, use_one_thread
 
-from lumbar.cli import cores, positive_int
+from lumbar.cli import cores, parser, positive_int
 from lumbar.images.cache import VERSIONS, encode_png
-from lumbar.images.dicom import DicomSlice, read_slice
+from lumbar.images.dicom import read_slice
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 MADE = ("v01", "v04")
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def measure_parts(files: Sequence[Path], repeats: int) -> dict[str, float]:
     """Measure the parts on one core: milliseconds per slice of each, the best of some repeats."""
-    best: dict[str, float] = {}
-
-    def timed(name: str, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        start = time.process_time()
-        results = [function(item) for item in items]
-        best[name] = min(best.get(name, float("inf")), (time.process_time() - start) * 1000 / len(items))
-        return results
-
-    def pictures(image: DicomSlice) -> list:
-        return [VERSIONS[version](image) for version in MADE]
-
-    cv2.setNumThreads(1)
+    best = Best()
+    use_one_thread()
     for _ in range(repeats):
-        datasets = timed("read", pydicom.dcmread, files)
-        timed("decode", lambda dataset: dataset.pixel_array, datasets)
-        both = timed("two windows", pictures, [read_slice(path) for path in files])
-        timed("two PNGs", lambda pair: [encode_png(picture) for picture in pair], both)
+        datasets = best.timed("read", pydicom.dcmread, files)
+        best.timed("decode", lambda dataset: dataset.pixel_array, datasets)
+        images = [read_slice(path) for path in files]
+        both = best.timed("two windows", lambda image: [VERSIONS[version](image) for version in MADE], images)
+        best.timed("two PNGs", lambda pair: [encode_png(picture) for picture in pair], both)
     return best
 
 
@@ -58,8 +43,7 @@ def run_command(data: Path) -> tuple[float, float]:
     Returns the slices per second that it reports, and its seconds with start-up.
     """
     start = time.perf_counter()
-    command = [sys.executable, SCRIPTS / "prepare.py", "--data", data, "--images", "train_images"]
-    summary = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    summary = run_script("prepare.py", "--data", data, "--images", "train_images")
     seconds = time.perf_counter() - start
     for version in MADE:  # renamed, not deleted: some file systems are slow to create files after a deletion
         (data / f"train_images_{version}").rename(data / f"old_{start}_{version}")
@@ -72,16 +56,14 @@ def make_images(data: Path, options: argparse.Namespace) -> None:
     source = options.data
     if source is None:
         source = data / "phantom"
-        command = [sys.executable, SCRIPTS / "make_phantom.py", "--out", source, "--size", options.size]
-        command += ["--studies", str(options.studies), "--test-studies", "1", "--seed", "0", "--irregular", "0"]
-        subprocess.run(command, check=True)
+        make_phantom(source, options.studies, 1, options.size)
     for study in sorted((source / "train_images").iterdir()):
         for copy in range(options.copies):
             shutil.copytree(study, data / "train_images" / f"{study.name}{copy}")
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments = parser(__doc__, data=False, workers=False)
     arguments.add_argument("--data", type=Path, help="a data folder to use (default: make a phantom)")
     arguments.add_argument("--studies", type=positive_int, default=3, help="of the phantom (default: %(default)s)")
     arguments.add_argument("--size", default="full", help="of the phantom (default: %(default)s, as the real data)")

@@ -11,8 +11,6 @@ python benchmarks/bench_training.py -G 0 --data datamount --set   (GPU: the publ
 
 from __future__ import annotations
 
-import argparse
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -21,10 +19,10 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pandas as pd
 import torch
-from bench_loader import CONFIGS, data_folder, rate, some_items
+from bench_loader import CONFIGS, rate, some_items
+from common import data_folder, data_parser, use_one_thread
 
 from lumbar.cli import cores, positive_int
 from lumbar.config import Config, find_module, load_config
@@ -125,25 +123,21 @@ def make_step(cfg: Config, net: torch.nn.Module, device: torch.device) -> Callab
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, metavar="DIR", help="prepared data folder (default: a new phantom)")
-    parser.add_argument("--studies", type=positive_int, default=6, metavar="N", help="studies of the phantom")
-    parser.add_argument("-G", dest="gpu", type=int, metavar="GPU", help="GPU number (default: the CPU)")
-    parser.add_argument("--workers", type=positive_int, default=max(1, cores() - 1), help="loader processes")
-    parser.add_argument("--steps", type=positive_int, default=18, metavar="N", help="steps per measurement")
-    parser.add_argument(
+    arguments = data_parser(__doc__)
+    arguments.add_argument("-G", dest="gpu", type=int, metavar="GPU", help="GPU number (default: the CPU)")
+    arguments.add_argument("--workers", type=positive_int, default=max(1, cores() - 1), help="loader processes")
+    arguments.add_argument("--steps", type=positive_int, default=18, metavar="N", help="steps per measurement")
+    arguments.add_argument(
         "--set", nargs="*", default=SMALL, metavar="KEY=VALUE", help=f"keys of all configs (default: {' '.join(SMALL)})"
     )
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING)
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    options = arguments.parse_args()
+    use_one_thread()
     device = torch.device("cpu" if options.gpu is None else f"cuda:{options.gpu}")
     keys = dict(pair.split("=", 1) for pair in options.set)
     print(f"{device}, {options.workers} loader process(es); one thread each")
     print(f"{'':<28}{'batch':>6}{'loader':>14}{'network':>10}{'end to end':>12}{'of the smaller':>16}")
     print(f"{'':<28}{'':>6}{'items/s/core':>14}{'steps/s':>10}{'steps/s':>12}")
-    with data_folder(options.data, options.studies, "small") as data:
+    with data_folder(options) as data:
         for config in CONFIGS:
             bench = make_bench(config, data, keys, device, options.workers)
             size = sum(map(len, bench.batches[:RESIDENT])) / len(bench.batches[:RESIDENT])

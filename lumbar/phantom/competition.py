@@ -42,7 +42,7 @@ TABLES: Final = (
     tables.TRUTH, tables.TRUTH_GRADES,
 )  # fmt: skip
 
-OWN_PATHS: Final = ("train_images", "test_images", "spinenet", MARKER, *(table.path for table in TABLES))
+PATHS: Final = ("train_images", "test_images", "spinenet", MARKER, *(table.path for table in TABLES))
 """What a phantom consists of, relative to its folder."""
 
 
@@ -113,7 +113,7 @@ def make_competition(out: Path, options: Options, workers: int = 1, force: bool 
 def _claim(out: Path, options: Options, force: bool) -> None:
     """Mark the folder as this phantom's, unless it holds something else; clear what a killed run left behind."""
     marker, content = out / MARKER, json.dumps(asdict(options), indent=1) + "\n"
-    held = [out / name for name in OWN_PATHS if (out / name).exists()]
+    held = [out / name for name in PATHS if (out / name).exists()]
     same = marker.is_file() and marker.read_text(encoding="utf-8") == content
     if held and not marker.is_file():
         raise UserError(

@@ -136,7 +136,7 @@ def plan_series(scene: Scene, rng: np.random.Generator) -> list[SeriesPlan]:
 
 
 def plan_sagittal(scene: Scene, rng: np.random.Generator) -> SeriesPlan:
-    """Plan a sagittal T1 series over both rows of foramina, T12 to S1 in its field, from either side."""
+    """Plan a sagittal T1 series over all foramina, T12 to S1 in its field, from either side."""
     patient = scene.patient
     centres = [patient.centres(level) for level in LEVELS]
     foramina = [each[f"{side}_foramen"][0] for each in centres for side in ("left", "right")]

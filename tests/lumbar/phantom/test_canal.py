@@ -30,15 +30,15 @@ def test_roots_lie_in_the_back_of_the_sac(painted):
     assert back < 0.9 * front
 
 
-@pytest.mark.parametrize(("grade", "least", "most"), [(0, 0.9, 1.001), (2, 0.0, 0.35)])
-def test_the_fat_of_a_foramen_follows_its_grade(painted, grade, least, most):
+@pytest.mark.parametrize(("grade", "lowest", "highest"), [(0, 0.9, 1.001), (2, 0.0, 0.35)])
+def test_the_fat_of_a_foramen_follows_its_grade(painted, grade, lowest, highest):
     patient = painted("T1")[0].patient
     u = patient.vertebrae[L3_L4].pedicle_u
     canvas, at = painted("T1", x=u, left_neural_foraminal_narrowing_l3_l4=grade)
     canal.paint_foramina(canvas)
     s, fat = patient.discs[L3_L4].s + FORAMEN_RISE, canvas.signals["fat"].item()
     ring = [at(s - 1.0, u, FORAMEN_V + dv) / fat for dv in (-2.6, 2.6)]
-    assert least <= min(ring) and max(ring) <= most
+    assert lowest <= min(ring) and max(ring) <= highest
 
 
 def test_the_root_lies_in_the_upper_foramen(painted):

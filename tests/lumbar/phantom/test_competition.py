@@ -12,7 +12,7 @@ from lumbar.cli import UserError
 from lumbar.files import read_pickle
 from lumbar.images.geometry import SlicePlane
 from lumbar.phantom import study as study_module
-from lumbar.phantom.competition import OWN_PATHS, Options, deal_tasks, make_competition
+from lumbar.phantom.competition import PATHS, Options, deal_tasks, make_competition
 from lumbar.phantom.irregular import ODDITIES
 
 
@@ -45,7 +45,7 @@ def same(first, second):
 
 def test_layout_is_kaggles(phantom):
     out, _options, summary = phantom
-    assert sorted(path.name for path in out.iterdir()) == sorted(OWN_PATHS)
+    assert sorted(path.name for path in out.iterdir()) == sorted(PATHS)
     files = list(out.glob("*_images/*/*/*.dcm"))
     assert len(files) == summary.slices == summary.rendered
     assert not list(out.rglob("*.part"))

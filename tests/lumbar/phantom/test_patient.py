@@ -8,24 +8,24 @@ from lumbar.phantom.spine import index
 NORMAL = dict.fromkeys(TARGETS, 0)
 
 
-def patient(seed=0, **grades):
+def patient_with(seed=0, **grades):
     return sample_patient(np.random.default_rng(seed), NORMAL | grades)
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_level_point_is_the_formula(level):
-    someone = patient()
+    patient = patient_with()
     number = LEVELS.index(level) + 2
-    point = someone.level_point(level)
-    upper, lower = (someone.vertebra_corners(VERTEBRAE[number + k], point[0]) for k in (0, 1))
+    point = patient.level_point(level)
+    upper, lower = (patient.vertebra_corners(VERTEBRAE[number + k], point[0]) for k in (0, 1))
     np.testing.assert_allclose(point, 0.7 * upper[1] + 0.3 * lower[0], atol=0.02)
 
 
 @pytest.mark.parametrize("label", VERTEBRAE)
 def test_corners_lie_on_the_plane_in_the_order_of_spinenet(label):
-    someone = patient(3)
-    x = float(someone.level_point("l3_l4")[0]) + 6
-    corners = someone.vertebra_corners(label, x)
+    patient = patient_with(3)
+    x = float(patient.level_point("l3_l4")[0]) + 6
+    corners = patient.vertebra_corners(label, x)
     assert corners.shape == (4, 3)
     np.testing.assert_allclose(corners[:, 0], x, atol=0.02)
     top_back, bottom_back, bottom_front, top_front = corners
@@ -36,29 +36,29 @@ def test_corners_lie_on_the_plane_in_the_order_of_spinenet(label):
 
 
 def test_corners_are_the_bodys_own():
-    someone = patient(1)
-    bone = someone.vertebrae[7]
-    x = float(someone.spine.midline(bone.s))
-    corner = someone.vertebra_corners("L3", x)[0]
-    s, u, v = (axis.item() for axis in someone.spine.to_straight(*np.float32(corner).reshape(3, 1, 1, 1)))
+    patient = patient_with(1)
+    bone = patient.vertebrae[7]
+    x = float(patient.spine.midline(bone.s))
+    corner = patient.vertebra_corners("L3", x)[0]
+    s, u, v = (axis.item() for axis in patient.spine.to_straight(*np.float32(corner).reshape(3, 1, 1, 1)))
     assert abs(u) < 0.3
     assert v == pytest.approx(bone.wall(u, front=False), abs=0.1)
     assert s == pytest.approx(bone.s + bone.half_height(v), abs=0.1)
 
 
 def test_a_plane_beside_the_body_meets_nothing():
-    someone = patient()
-    assert someone.vertebra_corners("L3", 80.0) is None
+    patient = patient_with()
+    assert patient.vertebra_corners("L3", 80.0) is None
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_centres_lie_where_people_click_on_real_images(seed):
-    someone = patient(seed)
+    patient = patient_with(seed)
     for level in LEVELS:
-        point = someone.level_point(level)
-        normal = someone.disc_normal(level)
+        point = patient.level_point(level)
+        normal = patient.disc_normal(level)
         assert np.linalg.norm(normal) == pytest.approx(1) and normal[2] > 0.35
-        centres = someone.centres(level)
+        centres = patient.centres(level)
         canal = centres["canal"] - point
         assert 5 < np.linalg.norm(canal) < 12 and canal[1] > 3
         for side, sign in (("left", 1), ("right", -1)):
@@ -71,23 +71,23 @@ def test_centres_lie_where_people_click_on_real_images(seed):
 
 
 def test_discs_are_tilted_forwards_at_the_sacrum():
-    someone = patient()
-    assert someone.disc_normal("l5_s1")[1] < someone.disc_normal("l4_l5")[1] < someone.disc_normal("l1_l2")[1]
+    patient = patient_with()
+    assert patient.disc_normal("l5_s1")[1] < patient.disc_normal("l4_l5")[1] < patient.disc_normal("l1_l2")[1]
 
 
 def test_the_same_state_gives_the_same_patient_and_grades_change_nothing_else():
-    one, same, sick = patient(5), patient(5), patient(5, spinal_canal_stenosis_l3_l4=2)
+    one, same, sick = patient_with(5), patient_with(5), patient_with(5, spinal_canal_stenosis_l3_l4=2)
     for level in LEVELS:
         np.testing.assert_array_equal(one.level_point(level), same.level_point(level))
         np.testing.assert_array_equal(one.level_point(level), sick.level_point(level))
         np.testing.assert_array_equal(one.centres(level)["left_foramen"], sick.centres(level)["left_foramen"])
     assert sick.discs[7].sac_area < 0.72 * one.discs[7].sac_area
-    assert not np.array_equal(one.level_point("l3_l4"), patient(6).level_point("l3_l4"))
+    assert not np.array_equal(one.level_point("l3_l4"), patient_with(6).level_point("l3_l4"))
 
 
 @pytest.fixture(scope="module")
 def stenotic():
-    return patient(2, spinal_canal_stenosis_l4_l5=2)
+    return patient_with(2, spinal_canal_stenosis_l4_l5=2)
 
 
 def test_the_sac_has_each_discs_own_area(stenotic):

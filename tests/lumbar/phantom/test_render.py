@@ -14,31 +14,31 @@ QUIET = next(  # a state whose scanner neither ghosts nor shifts fat
 )
 
 
-def patient(**grades):
+def patient_with(**grades):
     return sample_patient(np.random.default_rng(8), dict.fromkeys(TARGETS, 0) | grades)
 
 
-NORMAL = patient()
+NORMAL = patient_with()
 
 
-def sagittal(x, someone=NORMAL):
-    _, y, z = someone.level_point("l3_l4")
+def sagittal(x, patient=NORMAL):
+    _, y, z = patient.level_point("l3_l4")
     return SlicePlane.from_tags((x, y - 42, z + 80), (0, 1, 0, 0, 0, -1), (1, 1))
 
 
-def axial(someone, level):
-    normal = someone.disc_normal(level)
+def axial(patient, level):
+    normal = patient.disc_normal(level)
     right = np.array([1.0, 0, 0]) - normal[0] * normal
     right /= np.linalg.norm(right)
     back = np.cross(normal, right)
-    origin = someone.centres(level)["canal"] - 40 * right - 50 * back
+    origin = patient.centres(level)["canal"] - 40 * right - 50 * back
     return SlicePlane.from_tags(origin, (*right, *back), (0.7, 0.7))
 
 
-def render(someone, planes, contrast="T2", seed=QUIET, thickness=4.0):
+def render(patient, planes, contrast="T2", seed=QUIET, thickness=4.0):
     return [
         image.astype(float)
-        for image in render_series(someone, planes, SHAPE, thickness, contrast, np.random.default_rng(seed))
+        for image in render_series(patient, planes, SHAPE, thickness, contrast, np.random.default_rng(seed))
     ]
 
 
@@ -102,7 +102,7 @@ def test_sagittal_and_axial_slices_agree_about_a_point():
     ],
 )
 def test_a_severe_grade_changes_its_own_place_only(target, contrast, centre, reach):
-    sick = patient(**{target: 2})
+    sick = patient_with(**{target: 2})
     middle = centre(NORMAL)
     planes = [sagittal(float(middle[0]) + dx) for dx in (-24, -16, -8, 0, 8, 16, 24)] + [axial(NORMAL, "l4_l5")]
     changed = 0
@@ -113,43 +113,43 @@ def test_a_severe_grade_changes_its_own_place_only(target, contrast, centre, rea
     assert changed > 60
 
 
-def bright_area(someone, level):
-    plane = axial(someone, level)
-    (image,) = render(someone, [plane])
+def bright_area(patient, level):
+    plane = axial(patient, level)
+    (image,) = render(patient, [plane])
     near = distance(plane, NORMAL.centres(level)["canal"]) < 13
     midline = np.abs(np.arange(SHAPE[1]) - plane.to_pixels(NORMAL.centres(level)["canal"])[0]) < 8
     return (image[near & midline] > 0.6 * image[near].max()).sum()
 
 
-def fat_of_foramen(someone, side):
-    centre = someone.centres("l4_l5")[f"{side}_foramen"]
-    plane = sagittal(float(centre[0]), someone)
-    (image,) = render(someone, [plane], "T1")
+def fat_of_foramen(patient, side):
+    centre = patient.centres("l4_l5")[f"{side}_foramen"]
+    plane = sagittal(float(centre[0]), patient)
+    (image,) = render(patient, [plane], "T1")
     return image[distance(plane, centre) < 9].mean()
 
 
-def recess(someone):
-    centre = someone.centres("l4_l5")["left_recess"]
-    plane = axial(someone, "l4_l5")
-    (image,) = render(someone, [plane])
+def recess(patient):
+    centre = patient.centres("l4_l5")["left_recess"]
+    plane = axial(patient, "l4_l5")
+    (image,) = render(patient, [plane])
     return image[distance(plane, centre) < 3.5].mean()
 
 
 @pytest.mark.parametrize(
     ("condition", "measure"),
     [
-        ("spinal_canal_stenosis", lambda someone: bright_area(someone, "l4_l5")),
-        ("left_neural_foraminal_narrowing", lambda someone: fat_of_foramen(someone, "left")),
+        ("spinal_canal_stenosis", lambda patient: bright_area(patient, "l4_l5")),
+        ("left_neural_foraminal_narrowing", lambda patient: fat_of_foramen(patient, "left")),
         ("left_subarticular_stenosis", recess),
     ],
 )
 def test_what_is_measured_shrinks_with_the_grade(condition, measure):
-    normal, moderate, severe = (measure(patient(**{f"{condition}_l4_l5": grade})) for grade in range(3))
+    normal, moderate, severe = (measure(patient_with(**{f"{condition}_l4_l5": grade})) for grade in range(3))
     assert normal > 1.05 * moderate > 1.05 * 1.05 * severe
 
 
 def test_the_other_foramen_keeps_its_fat():
-    sick = patient(left_neural_foraminal_narrowing_l4_l5=2)
+    sick = patient_with(left_neural_foraminal_narrowing_l4_l5=2)
     assert fat_of_foramen(sick, "right") == fat_of_foramen(NORMAL, "right")
     assert fat_of_foramen(sick, "left") < 0.8 * fat_of_foramen(NORMAL, "left")
 
