@@ -19,13 +19,14 @@ import pandas as pd
 
 from lumbar.anatomy import SAGITTAL_T1, SAGITTAL_T2
 from lumbar.cli import UserError, parser, run
+from lumbar.labels.human import human_points
 from lumbar.labels.sagittal_evaluation import accuracy, shift_recovery, true_level_points, true_shift
 from lumbar.labels.sagittal_labels import (
     carried_labels,
     choose_shift,
     level_points,
     read_outlines,
-    sagittal_points,
+    sagittal_marks,
     shift_distances,
     shifted_labels,
 )
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     meta = read_table(args.data, META)
     series = read_table(args.data, TRAIN_SERIES)
     truth = true_level_points(read_table(args.data, TRUTH)) if (args.data / TRUTH.path).is_file() else None
-    human = sagittal_points(read_table(args.data, LABEL_COORDINATES), meta)
+    human = sagittal_marks(human_points(read_table(args.data, LABEL_COORDINATES)), meta)
     sagittal = series.loc[series["series_description"].isin([SAGITTAL_T1, SAGITTAL_T2]), "series_id"].unique().tolist()
     if args.source == "spinenet":
         _require_outlines(args.data)

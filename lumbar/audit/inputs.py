@@ -11,11 +11,12 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from lumbar.anatomy import CONDITION_BY_TITLE, CONDITION_PARTS, LEVEL_BY_LABEL
+from lumbar.anatomy import LEVELS, SCS
 from lumbar.audit.findings import Finding, judge
 from lumbar.cli import UserError, require_dir
 from lumbar.images.cache import VERSIONS, cache_dir, is_identifier
 from lumbar.images.slices import tag_vectors
+from lumbar.labels.human import LEFT, human_points
 from lumbar.tables import (
     DOWNLOAD,
     FOLDS,
@@ -103,12 +104,9 @@ class Inputs:
 
         ``condition`` and ``level`` as column names. Needs ``coordinates``.
         """
-        rows = self["coordinates"]
-        rows = rows.assign(condition=rows["condition"].map(CONDITION_BY_TITLE), level=rows["level"].map(LEVEL_BY_LABEL))
-        rows = rows.assign(**rows[["x", "y"]].apply(pd.to_numeric, errors="coerce"))
-        rows = rows.dropna(subset=["condition", "level", "x", "y"])
-        side = rows["condition"].str.split("_").str[0].where(rows["condition"].str.contains("left|right"), "canal")
-        return rows.assign(part=rows["condition"].map(CONDITION_PARTS), side=side)
+        points = human_points(self["coordinates"])
+        side = np.select([points["part"] == SCS, points["side"] == LEFT], ["canal", "left"], "right")
+        return points.assign(level=points["level"].map(dict(enumerate(LEVELS))), side=side)
 
     @cached_property
     def placed_labels(self) -> pd.DataFrame:

@@ -33,10 +33,10 @@ def true_level_points(truth: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The same columns, and ``position``: 0 for L1/L2 to 4 for L5/S1.
+        The same columns; ``level`` is 0 for L1/L2 to 4 for L5/S1.
     """
-    rows = truth[truth["structure"] == "level"] if "structure" in truth else truth
-    return rows.assign(position=rows["level"].map(LEVELS.index))
+    points = truth[truth["structure"] == "level"] if "structure" in truth else truth
+    return points.assign(level=points["level"].map(LEVELS.index))
 
 
 def true_shift(points: pd.DataFrame, truth: pd.DataFrame) -> int | None:
@@ -67,6 +67,7 @@ def accuracy(labels: pd.DataFrame, truth: pd.DataFrame, meta: pd.DataFrame) -> A
         Rows of the metadata table; slices without PixelSpacing have no distance in mm.
     """
     keys = ["series_id", "instance_number"]
+    labels = labels.assign(level=labels["level"].map(LEVELS.index))
     both = labels.merge(truth[[*keys, "level", "x", "y"]], on=[*keys, "level"], suffixes=("", "_true"))
     both = both.merge(meta[[*keys, "PixelSpacing"]], on=keys)
     spacing = np.array([each if isinstance(each, tuple) else (np.nan, np.nan) for each in both["PixelSpacing"]])

@@ -16,18 +16,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lumbar.anatomy import (
-    CONDITION_BY_TITLE,
-    CONDITION_PARTS,
-    LEVEL_BY_LABEL,
-    LEVELS,
-    NFN,
-    SCS,
-    VERTEBRAE,
-)
+from lumbar.anatomy import LEVELS, NFN, SCS, VERTEBRAE
 from lumbar.cli import UserError
 from lumbar.files import read_pickle
 from lumbar.images.geometry import SlicePlane
+from lumbar.labels.human import LEFT
 from lumbar.tables import SAGITTAL_LABELS
 
 UPPER_SHARE: Final = 0.7
@@ -121,7 +114,7 @@ def level_points(outlines: list[dict[str, Any]], slices: pd.DataFrame) -> pd.Dat
     Returns
     -------
     DataFrame
-        ``instance_number, position, x, y``: position 0 is L1/L2 and 4 is L5/S1, as SpineNet counts; x, y rounded.
+        ``instance_number, level, x, y``: level 0 is L1/L2 and 4 is L5/S1, as SpineNet counts; x, y rounded.
 
     Raises
     ------
@@ -141,32 +134,26 @@ def level_points(outlines: list[dict[str, Any]], slices: pd.DataFrame) -> pd.Dat
         for number in sorted(above.keys() & below.keys()):
             x, y = np.rint(UPPER_SHARE * above[number][1] + (1 - UPPER_SHARE) * below[number][0]).astype(int)
             rows.append((instances[number], index - _FIRST_LEVEL, x, y))
-    return pd.DataFrame(rows, columns=["instance_number", "position", "x", "y"])
+    return pd.DataFrame(rows, columns=["instance_number", "level", "x", "y"])
 
 
-def sagittal_points(coordinates: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
-    """Select the canal and foramen points of slices that exist.
+def sagittal_marks(points: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
+    """Select the human points of canals and foramina on slices that exist.
 
     Parameters
     ----------
-    coordinates : DataFrame
-        Rows of ``train_label_coordinates.csv``; rows of unknown conditions or levels, or without numbers, are left out.
+    points : DataFrame
+        As `lumbar.labels.human.human_points` gives them.
     meta : DataFrame
         Rows of the metadata table.
 
     Returns
     -------
     DataFrame
-        ``series_id, instance_number, condition`` (as a column name), ``level, position, x, y, img_h, img_w``.
+        The same columns, and the slice's ``img_h, img_w``.
     """
-    known = coordinates.assign(
-        condition=coordinates["condition"].map(CONDITION_BY_TITLE), level=coordinates["level"].map(LEVEL_BY_LABEL)
-    ).dropna(subset=["condition", "level", "x", "y"])
-    known = known[known["condition"].map(CONDITION_PARTS).isin([SCS, NFN])]
-    known = known.assign(position=known["level"].map(LEVELS.index))
-    columns = ["series_id", "instance_number", "condition", "level", "position", "x", "y"]
     sizes = meta[["series_id", "instance_number", "img_h", "img_w"]]
-    return known[columns].merge(sizes, on=["series_id", "instance_number"])
+    return points[points["part"].isin([SCS, NFN])].merge(sizes, on=["series_id", "instance_number"])
 
 
 def shift_distances(points: pd.DataFrame, reference: pd.DataFrame) -> dict[int, float]:
@@ -177,7 +164,7 @@ def shift_distances(points: pd.DataFrame, reference: pd.DataFrame) -> dict[int, 
     points : DataFrame
         As `level_points` gives them.
     reference : DataFrame
-        ``instance_number, position, x, y, img_h, img_w``: the human points, or the truth.
+        ``instance_number, level, x, y, img_h, img_w``: the human points, or the truth.
 
     Returns
     -------
@@ -186,8 +173,8 @@ def shift_distances(points: pd.DataFrame, reference: pd.DataFrame) -> dict[int, 
     """
     result = {}
     for shift in SHIFTS:
-        moved = points.assign(position=points["position"] - shift)
-        both = moved.merge(reference, on=["instance_number", "position"], suffixes=("", "_reference"))
+        moved = points.assign(level=points["level"] - shift)
+        both = moved.merge(reference, on=["instance_number", "level"], suffixes=("", "_reference"))
         across = (both["x"] - both["x_reference"]) / both["img_w"]
         down = (both["y"] - both["y_reference"]) / both["img_h"]
         result[shift] = float(np.hypot(across, down).mean()) if len(both) else float("inf")
@@ -208,10 +195,8 @@ def choose_shift(distances: Mapping[int, float]) -> Shift:
 
 def shifted_labels(points: pd.DataFrame, shift: int, slices: pd.DataFrame) -> pd.DataFrame:
     """Make the label rows of one series from its level points: those of L1/L2 to L5/S1 after the shift."""
-    position = points["position"] - shift
-    kept = points[position.between(0, len(LEVELS) - 1)].assign(shift=shift)
-    kept = kept.assign(level=[LEVELS[each] for each in position[kept.index]])
-    return _with_slice(kept, slices)
+    moved = points.assign(level=points["level"] - shift, shift=shift)
+    return _with_slice(moved[moved["level"].between(0, len(LEVELS) - 1)], slices)
 
 
 def carried_labels(points: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
@@ -223,7 +208,7 @@ def carried_labels(points: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     points : DataFrame
-        Rows of `sagittal_points` of this series.
+        Rows of `sagittal_marks` of this series.
     slices : DataFrame
         Rows of the metadata table of this series.
 
@@ -233,8 +218,8 @@ def carried_labels(points: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
         If a slice lacks the tags that say where it lies.
     """
     across = slices.set_index("instance_number").apply(_across, axis=1)
-    canal = points["condition"].map(CONDITION_PARTS).eq(SCS)
-    side = points["condition"].str.split("_").str[0].map({"left": 1, "right": -1}).fillna(0)
+    canal = points["part"] == SCS
+    side = np.select([canal, points["side"] == LEFT], [0, 1], -1)  # towards the patient's left
     marked = pd.DataFrame(
         {
             "level": points["level"],
@@ -245,21 +230,12 @@ def carried_labels(points: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
         }
     )
     frames = []
-    for level, own in marked.groupby("level"):
-        midline = (own["across"] - own["off_midline"]).mean()
+    for level, of_level in marked.groupby("level"):
+        midline = (of_level["across"] - of_level["off_midline"]).mean()
         near = across[(across - midline).abs() <= HALF_WIDTH]
-        known = own.groupby("across")[["x", "y"]].mean()
-        frames.append(
-            pd.DataFrame(
-                {
-                    "instance_number": near.index,
-                    "level": level,
-                    "x": np.rint(np.interp(near, known.index, known["x"])).astype(int),
-                    "y": np.rint(np.interp(near, known.index, known["y"])).astype(int),
-                    "shift": 0,
-                }
-            )
-        )
+        known = of_level.groupby("across")[["x", "y"]].mean()
+        carried = {axis: np.rint(np.interp(near, known.index, known[axis])).astype(int) for axis in ("x", "y")}
+        frames.append(pd.DataFrame({"instance_number": near.index, "level": level, "shift": 0, **carried}))
     return _with_slice(pd.concat(frames, ignore_index=True), slices)
 
 
@@ -273,8 +249,8 @@ def _across(row: pd.Series) -> float:
 
 
 def _with_slice(labels: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
-    """Add what the metadata table knows about the slices; order rows and columns as the table has them."""
+    """Add what the metadata table knows about the slices; name the levels, order rows and columns as the table does."""
     columns = ["instance_number", "series_id", "study_id", "img_h", "img_w"]
-    rows = labels.merge(slices[columns], on="instance_number")
-    rows = rows.assign(order=rows["level"].map(LEVELS.index)).sort_values(["instance_number", "order"])
-    return rows[list(SAGITTAL_LABELS.columns)].reset_index(drop=True)
+    ordered = labels.merge(slices[columns], on="instance_number").sort_values(["instance_number", "level"])
+    named = ordered.assign(level=ordered["level"].map(dict(enumerate(LEVELS))))
+    return named[list(SAGITTAL_LABELS.columns)].reset_index(drop=True)

@@ -157,8 +157,7 @@ def _read(data: Path, table: Table) -> pd.DataFrame | None:
 def _read_marks(data: Path) -> pd.DataFrame | None:
     """Read the human marks, with their studies; None where there are none that can be used."""
     try:
-        coordinates = read_table(data, LABEL_COORDINATES)
-        return human_points(coordinates).assign(study_id=coordinates["study_id"].to_numpy())
+        return human_points(read_table(data, LABEL_COORDINATES))
     except UserError:
         return None
 

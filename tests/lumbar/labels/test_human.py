@@ -36,7 +36,7 @@ def test_an_unknown_grade():
 
 
 def marks_of(condition, level="L4/L5"):
-    row = {"series_id": 1, "instance_number": 2, "condition": condition, "level": level, "x": 3, "y": 4}
+    row = {"study_id": 5, "series_id": 1, "instance_number": 2, "condition": condition, "level": level, "x": 3, "y": 4}
     return pd.DataFrame([row])
 
 
@@ -49,8 +49,9 @@ def test_human_points(condition, part, side, column):
     assert condition in CONDITIONS
     points = human_points(marks_of(condition_title(condition)))
     assert points.to_dict("records") == [
-        {"series_id": 1, "instance_number": 2, "x": 3, "y": 4, "part": part, "side": side, "level": 3}
-    ]
+        {"study_id": 5, "series_id": 1, "instance_number": 2, "x": 3, "y": 4, "condition": condition, "part": part,
+         "side": side, "level": 3}
+    ]  # fmt: skip
     assert LEVELS[3] == "l4_l5"
     assert point_column(points).tolist() == [column]
 
@@ -59,9 +60,14 @@ def test_no_points():
     assert len(human_points(marks_of("Spinal Canal Stenosis").iloc[:0])) == 0
 
 
-@pytest.mark.parametrize(("condition", "level", "message"), [
-    ("Stenosis", "L1/L2", "unknown condition 'Stenosis'"), ("Spinal Canal Stenosis", "L6/S1", "unknown level 'L6/S1'"),
-])  # fmt: skip
-def test_unknown_words(condition, level, message):
-    with pytest.raises(UserError, match=message):
-        human_points(marks_of(condition, level))
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("condition", "Stenosis"), ("condition", np.nan), ("level", "L6/S1"), ("x", "here"), ("y", np.nan),
+     ("x", np.inf), ("series_id", np.nan), ("instance_number", 1.5)],
+)  # fmt: skip
+def test_rows_that_are_no_points_are_left_out_and_counted(column, value, caplog):
+    good = marks_of("Spinal Canal Stenosis")
+    points = human_points(pd.concat([good.assign(**{column: value}), good], ignore_index=True))
+    assert points.index.tolist() == [1]
+    pd.testing.assert_frame_equal(points.reset_index(drop=True), human_points(good))
+    assert "1 of 2 rows are no points" in caplog.text

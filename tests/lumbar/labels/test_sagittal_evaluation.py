@@ -15,11 +15,11 @@ def truth() -> pd.DataFrame:
 def test_only_level_points_count_where_the_file_tells_structures_apart() -> None:
     assert len(true_level_points(truth())) == 3
     assert len(true_level_points(truth().drop(columns="structure"))) == 4
-    assert true_level_points(truth())["position"].tolist() == [0, 1, 1]
+    assert true_level_points(truth())["level"].tolist() == [0, 1, 1]
 
 
 def test_the_true_shift_is_that_which_fits_the_truth() -> None:
-    points = pd.DataFrame({"instance_number": [1, 2], "position": [2, 2], "x": [50, 50], "y": [61, 61]})
+    points = pd.DataFrame({"instance_number": [1, 2], "level": [2, 2], "x": [50, 50], "y": [61, 61]})
     assert true_shift(points, true_level_points(truth())) == 1
     assert true_shift(points.assign(instance_number=9), true_level_points(truth())) is None
 

@@ -8,6 +8,7 @@ import pytest
 
 from lumbar.anatomy import LEVELS, VERTEBRAE
 from lumbar.cli import UserError
+from lumbar.labels.human import human_points
 from lumbar.labels.sagittal_labels import (
     CANAL_BEHIND,
     FORAMEN_ABOVE,
@@ -16,7 +17,7 @@ from lumbar.labels.sagittal_labels import (
     choose_shift,
     level_points,
     read_outlines,
-    sagittal_points,
+    sagittal_marks,
     shift_distances,
     shifted_labels,
 )
@@ -58,9 +59,9 @@ def true_y(position: int) -> float:
 
 
 def human(positions: tuple[int, ...] = (0, 1, 2, 3, 4), instance: int = 7) -> pd.DataFrame:
-    rows = pd.DataFrame({"position": positions, "instance_number": instance})
+    rows = pd.DataFrame({"level": positions, "instance_number": instance})
     y = [true_y(position) for position in positions]
-    return rows.assign(x=60 + 3, y=y, img_w=WIDTH, img_h=HEIGHT, series_id=10, level=[LEVELS[p] for p in positions])
+    return rows.assign(x=60 + 3, y=y, img_w=WIDTH, img_h=HEIGHT, series_id=10)
 
 
 def write(path: Path, content: Any) -> Path:
@@ -74,8 +75,8 @@ def read(path: Path, content: Any) -> list[dict[str, Any]]:
 
 def test_a_level_point_lies_at_seven_tenths_between_the_two_posterior_corners(tmp_path: Path) -> None:
     points = level_points(read(tmp_path, outlines()), slices())
-    assert sorted(points["position"].unique()) == [-2, -1, 0, 1, 2, 3, 4, 5]
-    first = points[points["position"] == 0]
+    assert sorted(points["level"].unique()) == [-2, -1, 0, 1, 2, 3, 4, 5]
+    first = points[points["level"] == 0]
     # L1 ends at y = 100 and L2 begins at 110: 0.7 x 100 + 0.3 x 110. Slice number 5 is the sixth slice.
     assert first[["instance_number", "x", "y"]].to_numpy().tolist() == [[6, 60, 103], [7, 60, 103], [8, 60, 103]]
 
@@ -90,7 +91,7 @@ def test_slice_numbers_count_ascending_instance_numbers_with_their_gaps(tmp_path
 def test_only_neighbours_on_the_same_slice_make_a_point(tmp_path: Path) -> None:
     found = outlines(("L1", "L2")) + outlines(("L3",), slice_nos=(6, 9)) + outlines(("L5", "T4"))
     points = level_points(read(tmp_path, found), slices())
-    assert points[["position", "instance_number"]].to_numpy().tolist() == [[0, 6], [0, 7], [0, 8], [1, 7]]
+    assert points[["level", "instance_number"]].to_numpy().tolist() == [[0, 6], [0, 7], [0, 8], [1, 7]]
 
 
 def test_of_two_vertebrae_of_one_name_the_longer_counts(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_a_miscounted_series_comes_back_to_the_right_level(shift: int, tmp_path:
 
 
 def test_only_slices_and_levels_that_both_have_are_compared(tmp_path: Path) -> None:
-    points = level_points(read(tmp_path, outlines()), slices()).query("position in (0, 1)")
+    points = level_points(read(tmp_path, outlines()), slices()).query("level in (0, 1)")
     far = human((4,)).assign(y=0)
     assert shift_distances(points, pd.concat([human((1,)), far]))[0] == pytest.approx(0.03)
     assert shift_distances(points, human(instance=3)) == {0: np.inf, 1: np.inf, -1: np.inf}
@@ -176,28 +177,27 @@ def test_the_shift_must_be_near_and_clearly_the_best(distances: dict[int, float]
 
 def coordinates(rows: list[tuple[int, str, str, float, float]]) -> pd.DataFrame:
     columns = ["instance_number", "condition", "level", "x", "y"]
-    return pd.DataFrame(rows, columns=columns).assign(study_id=1, series_id=10)
+    return human_points(pd.DataFrame(rows, columns=columns).assign(study_id=1, series_id=10))
 
 
-def test_sagittal_points_are_those_of_known_conditions_on_slices_that_exist() -> None:
+def test_marks_are_those_of_sagittal_conditions_on_slices_that_exist() -> None:
     given = coordinates(
         [
             (8, "Spinal Canal Stenosis", "L1/L2", 60, 100),
             (4, "Left Neural Foraminal Narrowing", "L5/S1", 61, 220),
             (4, "Left Subarticular Stenosis", "L5/S1", 61, 220),
             (99, "Spinal Canal Stenosis", "L1/L2", 60, 100),
-            (8, "Spinal Canal Stenosis", "L6/S1", 60, 100),
-            (8, "Spinal Canal Stenosis", "L2/L3", np.nan, 100),
         ]
     )
-    points = sagittal_points(given, slices())
-    assert points["condition"].tolist() == ["spinal_canal_stenosis", "left_neural_foraminal_narrowing"]
-    assert points["position"].tolist() == [0, 4]
+    marks = sagittal_marks(given, slices())
+    assert marks["condition"].tolist() == ["spinal_canal_stenosis", "left_neural_foraminal_narrowing"]
+    assert marks["level"].tolist() == [0, 4]
+    assert (marks[["img_w", "img_h"]] == [WIDTH, HEIGHT]).all(axis=None)
 
 
 def test_a_canal_point_is_carried_across_the_vertebra_with_its_offset_undone() -> None:
     meta = slices()
-    points = sagittal_points(coordinates([(8, "Spinal Canal Stenosis", "L3/L4", 62.8, 160.0)]), meta)
+    points = sagittal_marks(coordinates([(8, "Spinal Canal Stenosis", "L3/L4", 62.8, 160.0)]), meta)
     labels = carried_labels(points, meta)
     assert labels["instance_number"].tolist() == list(range(3, 14))  # 4 mm apart: 5 each side within 22 mm
     assert (labels["x"] == round(62.8 - CANAL_BEHIND * WIDTH)).all()
@@ -210,7 +210,7 @@ def test_foramen_points_of_both_sides_are_joined_by_a_line() -> None:
     meta = slices()
     both = [(4, "Right Neural Foraminal Narrowing", "L4/L5", 50.0, 100.0),
             (12, "Left Neural Foraminal Narrowing", "L4/L5", 58.0, 108.0)]  # fmt: skip
-    labels = carried_labels(sagittal_points(coordinates(both), meta), meta)
+    labels = carried_labels(sagittal_marks(coordinates(both), meta), meta)
     below = FORAMEN_ABOVE * HEIGHT
     assert labels["instance_number"].tolist() == list(range(3, 14))
     assert labels["x"].tolist() == [50, 50, 51, 52, 53, 54, 55, 56, 57, 58, 58]
@@ -220,9 +220,7 @@ def test_foramen_points_of_both_sides_are_joined_by_a_line() -> None:
 @pytest.mark.parametrize(("side", "instance"), [("Left", 12), ("Right", 4)])
 def test_one_side_alone_still_tells_where_the_vertebra_is(side: str, instance: int) -> None:
     meta = slices()
-    points = sagittal_points(
-        coordinates([(instance, f"{side} Neural Foraminal Narrowing", "L1/L2", 50.0, 100.0)]), meta
-    )
+    points = sagittal_marks(coordinates([(instance, f"{side} Neural Foraminal Narrowing", "L1/L2", 50.0, 100.0)]), meta)
     labels = carried_labels(points, meta)
     middle = labels["instance_number"].mean()
     assert abs(middle - 8) <= 0.5
@@ -232,13 +230,13 @@ def test_one_side_alone_still_tells_where_the_vertebra_is(side: str, instance: i
 def test_sides_are_told_by_the_patient_not_by_the_order_of_slices() -> None:
     meta = slices()
     meta["ImagePositionPatient"] = meta["ImagePositionPatient"].tolist()[::-1]
-    points = sagittal_points(coordinates([(4, "Left Neural Foraminal Narrowing", "L1/L2", 50.0, 100.0)]), meta)
+    points = sagittal_marks(coordinates([(4, "Left Neural Foraminal Narrowing", "L1/L2", 50.0, 100.0)]), meta)
     assert abs(carried_labels(points, meta)["instance_number"].mean() - 8) <= 0.5
 
 
 def test_a_slice_of_unknown_place_is_an_error_that_names_the_series() -> None:
     meta = slices()
     meta["ImagePositionPatient"] = [np.nan, *meta["ImagePositionPatient"].tolist()[1:]]
-    points = sagittal_points(coordinates([(8, "Spinal Canal Stenosis", "L3/L4", 62.8, 160.0)]), meta)
+    points = sagittal_marks(coordinates([(8, "Spinal Canal Stenosis", "L3/L4", 62.8, 160.0)]), meta)
     with pytest.raises(UserError, match="series 10: ImagePositionPatient must hold 3 finite numbers"):
         carried_labels(points, meta)
