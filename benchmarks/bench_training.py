@@ -11,10 +11,8 @@ python benchmarks/bench_training.py -G 0 --data datamount --set   (GPU: the publ
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -36,82 +34,76 @@ RESIDENT = 6
 """Batches that are kept in the network's memory."""
 
 
-@dataclass(frozen=True)
-class Bench:
-    """One config with its dataset, and a step of its network."""
-
-    cfg: Config
-    data: Any
-    dataset: Any
-    batches: list[list[int]]
-    step: Callable[[dict[str, torch.Tensor]], None]
-    ranks: Ranks
-
-    def loader(self) -> float:
-        """Items per second of one core."""
-        return rate(self.dataset, some_items(self.dataset, 20), 1.0)
-
-    def network(self, steps: int) -> float:
-        """Steps per second on batches in the network's memory."""
-        resident = [self.to_device(self.collate(batch)) for batch in self.batches[:RESIDENT]]
-        return self.timed(islice(cycle(resident), steps + 1))
-
-    def end_to_end(self, steps: int) -> float:
-        """Steps per second with loader processes; the same batches again and again."""
-        batches = list(islice(cycle(self.batches[:RESIDENT]), steps + 1))
-        loader = make_loader(self.cfg, self.dataset, batches, self.data.tr_collate_fn, self.ranks)
-        return self.timed(self.to_device(batch) for batch in loader)
-
-    def timed(self, batches: Iterable[dict[str, torch.Tensor]]) -> float:
-        """Steps per second over all batches but the first."""
-        done, start = -1, 0.0
-        for batch in batches:
-            self.step(batch)
-            done += 1
-            if done == 0:
-                self.wait()
-                start = time.perf_counter()
-        self.wait()
-        return done / (time.perf_counter() - start)
-
-    def collate(self, batch: list[int]) -> dict[str, torch.Tensor]:
-        return self.data.tr_collate_fn([self.dataset[index] for index in batch])
-
-    def to_device(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return self.data.batch_to_device(batch, self.ranks.device)
-
-    def wait(self) -> None:
-        """Let the GPU finish."""
-        if self.ranks.device.type == "cuda":
-            torch.cuda.synchronize()
+Batch = dict[str, torch.Tensor]
 
 
-def make_bench(config: str, data_dir: Path, keys: dict[str, str], device: torch.device, workers: int) -> Bench:
-    """Build all that one config's measurements need."""
-    keys = {"seed": "0", "num_workers": str(workers), "data_dir": str(data_dir), "drop_last": "False"} | keys
-    cfg = load_config(config, keys)
-    data = find_module("data", cfg.dataset, ["CustomDataset", "tr_collate_fn", "batch_to_device"], config)
+def measure(cfg: Any, device: torch.device, steps: int) -> tuple[float, float, float, float]:
+    """Measure one config.
+
+    Returns
+    -------
+    float
+        Items per batch.
+    float
+        Items per second that one core loads.
+    float
+        Steps per second on batches in the network's memory.
+    float
+        Steps per second with loader processes; the same batches again and again.
+    """
+    data = find_module("data", cfg.dataset, ["CustomDataset", "tr_collate_fn", "batch_to_device"], cfg.name)
     mode = "train" if cfg.train else "val"
-    rows = pd.read_csv(data_dir / cfg.folds_table)
+    rows = pd.read_csv(Path(cfg.data_dir) / cfg.folds_table)
     dataset = data.CustomDataset(rows, cfg, build_augmentation(cfg, mode), mode)
-    batches = training_batches(cfg, dataset, 0, 1) if cfg.train else validation_batches(cfg, dataset)
-    net = find_module("models", cfg.model, ["Net"], config).Net(cfg).to(device).train(cfg.train)
-    return Bench(cfg, data, dataset, batches, make_step(cfg, net, device), Ranks(0, 1, device))
+    batches = (training_batches(cfg, dataset, 0, 1) if cfg.train else validation_batches(cfg, dataset))[:RESIDENT]
+    net = find_module("models", cfg.model, ["Net"], cfg.name).Net(cfg).to(device).train(cfg.train)
+    step = make_step(cfg, net, device)
+
+    def on_device(batch: list[int]) -> Batch:
+        return data.batch_to_device(data.tr_collate_fn([dataset[index] for index in batch]), device)
+
+    resident = map(on_device, batches)
+    loader = make_loader(cfg, dataset, list(islice(cycle(batches), steps + 1)), data.tr_collate_fn, Ranks(0, 1, device))
+    return (
+        sum(map(len, batches)) / len(batches),
+        rate(dataset, some_items(dataset, 20), 1.0),
+        timed(step, islice(cycle(list(resident)), steps + 1), device),
+        timed(step, (data.batch_to_device(batch, device) for batch in loader), device),
+    )
 
 
-def make_step(cfg: Config, net: torch.nn.Module, device: torch.device) -> Callable[[dict[str, torch.Tensor]], None]:
+def timed(step: Callable[[Batch], None], batches: Iterable[Batch], device: torch.device) -> float:
+    """Steps per second over all batches but the first."""
+    done, start = -1, 0.0
+    for batch in batches:
+        step(batch)
+        done += 1
+        if done == 0:
+            wait(device)
+            start = time.perf_counter()
+    wait(device)
+    return done / (time.perf_counter() - start)
+
+
+def wait(device: torch.device) -> None:
+    """Let the GPU finish."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def make_step(cfg: Config, net: torch.nn.Module, device: torch.device) -> Callable[[Batch], None]:
     """Make what is done with a batch: a training step in the config's precision, or a forward pass."""
     autocast = optimisation.make_autocast(cfg, device)
     if not cfg.train:
 
-        def infer(batch: dict[str, torch.Tensor]) -> None:
+        def infer(batch: Batch) -> None:
             with torch.inference_mode(), autocast:
                 net(batch)
 
         return infer
     optimizer, scaler = optimisation.make_optimizer(cfg, net, device), optimisation.make_scaler(cfg, device)
 
-    def train(batch: dict[str, torch.Tensor]) -> None:
+    def train(batch: Batch) -> None:
         with autocast:
             loss = net(batch)["loss"]
         scaler.scale(loss).backward()
@@ -138,10 +130,9 @@ def main() -> None:
     print(f"{'':<28}{'batch':>6}{'loader':>14}{'network':>10}{'end to end':>12}{'of the smaller':>16}")
     print(f"{'':<28}{'':>6}{'items/s/core':>14}{'steps/s':>10}{'steps/s':>12}")
     with data_folder(options) as data:
+        keys = {"seed": "0", "num_workers": str(options.workers), "data_dir": str(data), "drop_last": "False"} | keys
         for config in CONFIGS:
-            bench = make_bench(config, data, keys, device, options.workers)
-            size = sum(map(len, bench.batches[:RESIDENT])) / len(bench.batches[:RESIDENT])
-            items, steps, whole = bench.loader(), bench.network(options.steps), bench.end_to_end(options.steps)
+            size, items, steps, whole = measure(load_config(config, keys), device, options.steps)
             loader = items * options.workers / size
             bound, name = min((loader, "loader"), (steps, "network"))
             print(f"{config:<28}{size:>6.0f}{items:>14.0f}{steps:>10.2f}{whole:>12.2f}{whole / bound:>9.0%} {name}",
@@ -149,4 +140,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

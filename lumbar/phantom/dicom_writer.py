@@ -33,18 +33,10 @@ TIMES: Final = {"T1": (560.0, 11.0), "T2": (3400.0, 102.0), "STIR": (4200.0, 38.
 def write_series(
     folder: Path, study: Study, series: SeriesPlan, description: str, frames: Sequence[NDArray[np.uint16]]
 ) -> None:
-    """Write the slices of a series as ``<instance number>.dcm``, each atomically.
+    """Write the slices of a series as ``<instance number>.dcm`` into a folder, each atomically.
 
-    Parameters
-    ----------
-    folder : Path
-        The series' folder.
-    study, series : Study, SeriesPlan
-        What the headers say, and how the pixels are stored.
-    description : str
-        SeriesDescription.
-    frames : sequence of ndarray of uint16, shape (rows, columns)
-        The slices' pixels, 0 to `WHITE`, bright is bright.
+    The frames are their pixels, shape (rows, columns), 0 to `WHITE`, bright is bright; the series says how they are
+    stored.
     """
     brightest = float(np.quantile(np.concatenate([frame.ravel()[::7] for frame in frames]), BRIGHTEST_QUANTILE))
     for planned, frame in zip(series.slices, frames, strict=True):

@@ -93,14 +93,8 @@ def truth_rows(study: Study, outlines: Mapping[int, Sequence[Outlines]]) -> Iter
     """List the exact positions in every series of a study: the rows of ``truth.csv``.
 
     Level points stand on every sagittal slice that meets both vertebrae and on the axial slice nearest to the
-    level point in the mid-line; the other centres on the slice of each series that is nearest to them.
-
-    Parameters
-    ----------
-    study : Study
-        The study.
-    outlines : mapping of int to sequence of Outlines
-        By number of the sagittal series, one for each of its slices.
+    level point in the mid-line; the other centres on the slice of each series that is nearest to them. The outlines
+    are those of each slice, by number of the sagittal series.
     """
 
     def row(planned: PlannedSlice, level: str, structure: str, xy: Vector, point: Vector) -> dict[str, Any]:
@@ -131,14 +125,7 @@ def truth_rows(study: Study, outlines: Mapping[int, Sequence[Outlines]]) -> Iter
 def coordinate_rows(study: Study, labels: Mapping[str, int], rng: np.random.Generator) -> Iterator[dict[str, Any]]:
     """Mark the graded targets as people did: the rows of ``train_label_coordinates.csv``.
 
-    Parameters
-    ----------
-    study : Study
-        The study.
-    labels : mapping of str to int
-        Grade, or `MISSING`, of the 25 targets.
-    rng : Generator
-        The readers' hands.
+    The labels are the grade, or `MISSING`, of the 25 targets; the random generator moves the readers' hands.
     """
     for condition, structure in zip(CONDITIONS, STRUCTURES, strict=True):
         part = CONDITION_PARTS[condition]
@@ -187,18 +174,8 @@ def detect(
     """Outline the vertebrae of a sagittal series as SpineNet would.
 
     The published detections show what to expect: corners a little off, lateral slices absent, the outer vertebrae
-    sometimes not found, and on 5 % of the series every vertebra named one too high or too low.
-
-    Parameters
-    ----------
-    series : SeriesPlan
-        The series.
-    outlines : sequence of Outlines
-        The exact outlines in each of its slices.
-    shift : int
-        0, or -1 / +1 to name every vertebra one too high / too low.
-    rng : Generator
-        Source of the errors.
+    sometimes not found, and on 5 % of the series every vertebra named one too high or too low (`shift` -1 or +1).
+    The outlines given are the exact ones in each slice.
 
     Returns
     -------

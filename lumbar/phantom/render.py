@@ -73,7 +73,7 @@ def render_series(
     contrast : {"T1", "T2", "STIR"}
         The sequence.
     rng : Generator
-        Source of randomness: the scanner's state, then each slice's noise.
+        Draws the scanner's state, then each slice's noise.
 
     Yields
     ------
