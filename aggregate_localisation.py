@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from lumbar.cli import run
+from lumbar import cli
+from lumbar.engine.runs import Run
 from lumbar.localise import aggregation
 from lumbar.roles import AXIAL, INFERENCE, SAGITTAL
 from lumbar.tables import AXIAL_XY, META, SAGITTAL_XY, read_table, write_table
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
-    def find(config: str) -> list[aggregation.FoldOutput]:
+    def find(config: str) -> list[Run]:
         return aggregation.find_outputs(options.weights, config, options.folds, options.seed, options.allow_missing)
 
     # All inputs are found before the first table is written.
@@ -41,9 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         objective = aggregation.common_value(sagittal, "mask_objective", options.mask_objective)
     frames = {}
     if axial:
-        frames[AXIAL_XY] = aggregation.axial_points(axial)
+        frames[AXIAL_XY] = aggregation.axial_points([run.val_data for run in axial])
     if sagittal:
-        frames[SAGITTAL_XY] = aggregation.sagittal_points(sagittal, read_table(options.data, META), objective)
+        paths = [run.val_data for run in sagittal]
+        frames[SAGITTAL_XY] = aggregation.sagittal_points(paths, read_table(options.data, META), objective)
     for table, frame in frames.items():
         path = write_table(frame, options.data, table)
         slices = len(frame.drop_duplicates(aggregation.SLICE))
@@ -56,4 +58,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    cli.run(main)

@@ -33,17 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    outputs = aggregation.find_outputs(
-        options.weights,
-        SLICES,
-        options.folds,
-        options.seed,
-        options.allow_missing,
-        all_seeds=True,
+    runs = aggregation.find_outputs(
+        options.weights, SLICES, options.folds, options.seed, options.allow_missing, all_seeds=True
     )
-    counted = aggregation.common_value(outputs, "count_objective", options.count_objective)
+    counted = aggregation.common_value(runs, "count_objective", options.count_objective)
     points, meta, series = (read_table(options.data, table) for table in (SAGITTAL_XY, META, TRAIN_SERIES))
-    scores = aggregation.slice_scores(outputs)
+    scores = aggregation.slice_scores([run.val_data for run in runs])
     path = write_table(scores, options.data, SAGITTAL_SLICES)
     print(f"{path}: {len(scores)} slices of {scores['series_id'].nunique()} series")
     mapping = map_levels(scores, points, meta, series, counted)

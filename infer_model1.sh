@@ -21,7 +21,7 @@ folds="0 1 2 3" seed=-1 weights=weights allow_missing= passed_on=()
 if gpus=$(nvidia-smi --query-gpu=index --format=csv,noheader 2> /dev/null); then gpus=${gpus//$'\n'/ }; else gpus=cpu; fi
 while [ $# -gt 0 ]; do
   case $1 in
-    --allow-missing) allow_missing=1; shift; continue ;;
+    --allow-missing) allow_missing=$1; shift; continue ;;
     -D | --*=*) passed_on+=("$1"); shift; continue ;;
   esac
   [ $# -ge 2 ] || { echo "error: option $1: its value is missing" >&2; exit 2; }
@@ -35,20 +35,11 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 
-found=() missing=()
-pattern="checkpoint_last_seed$([ "$seed" = -1 ] && echo '*' || echo "$seed").pth"
-for fold in $folds; do
-  checkpoint=$(ls -t "$weights/$trained/fold$fold"/$pattern 2> /dev/null | head -n 1)
-  if [ -n "$checkpoint" ]; then found+=("$fold"); echo "fold $fold: $checkpoint"; else missing+=("$fold"); fi
-done
-if [ ${#missing[@]} -gt 0 ]; then
-  if [ -z "$allow_missing" ] || [ ${#found[@]} -eq 0 ]; then
-    echo "error: no $weights/$trained/fold<k>/$pattern for fold(s) ${missing[*]}: train them (train_parallel.sh)," \
-      "choose others with --folds, or leave them out with --allow-missing" >&2
-    exit 1
-  fi
-  echo "left out, having no checkpoint: fold(s) ${missing[*]}"
-fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-exec "$here/train_parallel.sh" "${found[*]}" "$gpus" -C "$inference" --weights_dir "$weights" --seed "$seed" \
+read -ra folds <<< "$folds"
+export PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH}
+checkpoints=$("${PYTHON:-python}" -m lumbar.engine.runs "$weights/$trained" "${folds[@]}" --seed "$seed" $allow_missing) || exit
+echo "$checkpoints"
+found=$(sed -n 's/^fold \(.*\): .*/\1/p' <<< "$checkpoints")
+exec "$here/train_parallel.sh" "${found//$'\n'/ }" "$gpus" -C "$inference" --weights_dir "$weights" --seed "$seed" \
   --pretrained_weights "$weights/$trained/fold{fold}" ${passed_on[@]+"${passed_on[@]}"}

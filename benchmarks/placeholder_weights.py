@@ -20,6 +20,7 @@ from lumbar.config import find_module, load_config
 from lumbar.engine import checkpoint
 from lumbar.engine.experiment import output_folder
 from lumbar.engine.records import write_snapshot
+from lumbar.engine.runs import Run
 from lumbar.predict.checkpoints import CONFIGS
 from lumbar.roles import AXIAL, MLP, SAGITTAL, SLICES
 
@@ -51,7 +52,7 @@ def write_weights(
                 if name == SAGITTAL:
                     torch.nn.init.constant_(network.head_mask.bias, SURE)
                     torch.nn.init.zeros_(network.head_mask.weight)
-            path = output_folder(cfg) / checkpoint.NAME.format(seed=cfg.seed)
+            path = Run(output_folder(cfg), cfg.seed).checkpoint
             checkpoint.save(path, {"model": network.state_dict()})
             write_snapshot(cfg, path.parent, 1)
 

@@ -30,7 +30,9 @@ from lumbar.anatomy import TARGETS
 from lumbar.cli import UserError, parser, run
 from lumbar.config import Config, describe, load_config
 from lumbar.engine import checkpoint
+from lumbar.engine.experiment import output_folder
 from lumbar.engine.run import run as train
+from lumbar.engine.runs import Run
 from lumbar.files import atomic_path
 from lumbar.grades.combiner import COMBINED, MEAN, compare
 from lumbar.grades.oof import check_overlap, gather, model_names, write_predictions
@@ -64,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = train(run_cfg, gpus=[])  # so small a network is faster without
         if status:
             return status
-        outputs[fold] = checkpoint.load(output_path(run_cfg, checkpoint.VAL_DATA))
+        outputs[fold] = checkpoint.load(Run(output_folder(run_cfg), run_cfg.seed).val_data)
     report(cfg, rows, outputs)
     return 0
 
@@ -136,11 +138,6 @@ def predicted_folds(cfg: Config, rows: pd.DataFrame) -> list[int]:
             f"only fold {folds[0]} has predictions; training and scoring an ensemble needs two folds or more"
         )
     return folds
-
-
-def output_path(cfg: Config, name: str) -> Path:
-    """Path of an output of one fold's run."""
-    return Path(cfg.weights_dir) / cfg.name / f"fold{cfg.fold}" / name.format(seed=cfg.seed)
 
 
 def shares_score(baselines: Baselines, output: dict[str, Tensor]) -> dict[str, float]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pickle
 import random
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +14,6 @@ from torch import nn
 
 from lumbar.cli import UserError
 from lumbar.files import atomic_path
-
-NAME: Final = "checkpoint_last_seed{seed}.pth"
-VAL_DATA: Final = "val_data_seed{seed}.pth"
-_SEED: Final = re.compile(r"_seed(\d+)\.pth$")
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -42,32 +37,6 @@ def load(path: Path) -> dict[str, Any]:
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: not a file of tensors and plain values, or damaged ({reason})") from error
-
-
-def seed_of(path: Path) -> int:
-    """Read the seed off a file name; -1 when it has none."""
-    match = _SEED.search(path.name)
-    return int(match[1]) if match else -1
-
-
-def newest(folder: Path, seed: int) -> Path:
-    """Choose a folder's checkpoint: that of a seed, or with seed -1 the newest.
-
-    Raises
-    ------
-    UserError
-        If there is none.
-    """
-    wanted = NAME.format(seed="*" if seed < 0 else seed)
-    found = sorted(folder.glob(wanted), key=lambda path: (path.stat().st_mtime_ns, path.name))
-    if not found:
-        raise UserError(f"{folder}: no {wanted}; train that config and fold first")
-    return found[-1]
-
-
-def newest_seed(folder: Path) -> int:
-    """Seed of a folder's newest checkpoint; -1 when there is none."""
-    return seed_of(newest(folder, -1)) if any(folder.glob(NAME.format(seed="*"))) else -1
 
 
 def fit_weights(

@@ -14,7 +14,7 @@ import pandas as pd
 from lumbar import tables
 from lumbar.cli import UserError
 from lumbar.config import Config, find_module
-from lumbar.engine import checkpoint
+from lumbar.engine import runs
 from lumbar.items.augment import Mode, build_augmentation
 
 
@@ -50,7 +50,7 @@ def find_modules(cfg: Config) -> Modules:
 
 def output_folder(cfg: Config) -> Path:
     """Folder of everything that a run of this config and fold writes."""
-    return Path(cfg.weights_dir) / cfg.name / f"fold{cfg.fold}"
+    return runs.fold_folder(Path(cfg.weights_dir), cfg.name, cfg.fold)
 
 
 def settle(cfg: Config) -> Any:
@@ -78,16 +78,17 @@ def settle(cfg: Config) -> Any:
     changes: dict[str, Any] = {}
     if cfg.pretrained_weights is not None:
         weights = Path(cfg.pretrained_weights.replace("{fold}", str(cfg.fold)))
-        weights = checkpoint.newest(weights, cfg.seed) if weights.is_dir() else weights
+        weights = runs.newest_checkpoint(weights, cfg.seed) if weights.is_dir() else weights
         changes["pretrained_weights"] = str(weights)
         if cfg.strict and not cfg.pop_weights:
             changes["pretrained"] = False  # all of the hub's weights would be overwritten
         if seed < 0 and not cfg.train:
-            seed = checkpoint.seed_of(weights)
+            seed = runs.seed_of(weights)
     if seed < 0 and cfg.resume_training:
-        seed = checkpoint.newest_seed(output_folder(cfg))
+        earlier = runs.runs_in(output_folder(cfg), runs.CHECKPOINT)
+        seed = earlier[-1].seed if earlier else seed
     changes["seed"] = seed if seed >= 0 else secrets.randbelow(2**31)
-    if cfg.resume_training and (output_folder(cfg) / checkpoint.NAME.format(seed=seed)).is_file():
+    if cfg.resume_training and runs.Run(output_folder(cfg), seed).checkpoint.is_file():
         changes["pretrained"] = False
     return dataclasses.replace(cfg, **changes)
 

@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from lumbar.config import Config, keys_that_matter
+from lumbar.engine.runs import Run
 from lumbar.files import write_text
 
-HISTORY: Final = "history_seed{seed}.csv"
-SNAPSHOT: Final = "config_seed{seed}.json"
 EVENTS: Final = "tensorboard_seed{seed}"
 LIBRARIES: Final = ("torch", "timm", "numpy", "pandas", "opencv-python-headless")
 
@@ -153,13 +152,13 @@ def write_snapshot(cfg: Config, folder: Path, world: int) -> None:
         "git_commit": git_commit(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
     }
-    write_text(folder / SNAPSHOT.format(seed=cfg.seed), json.dumps(content, indent=1) + "\n")
+    write_text(Run(folder, cfg.seed).snapshot, json.dumps(content, indent=1) + "\n")
 
 
 def changed_keys(cfg: Config, folder: Path) -> list[str]:
     """List the keys that matter and differ from the last snapshot of this seed; none when there is no snapshot."""
     try:
-        before = json.loads((folder / SNAPSHOT.format(seed=cfg.seed)).read_text())["config"]
+        before = json.loads(Run(folder, cfg.seed).snapshot.read_text())["config"]
     except (OSError, ValueError, KeyError):
         return []
     now = json.loads(json.dumps(dataclasses.asdict(cfg)))

@@ -19,6 +19,7 @@ from lumbar.engine import checkpoint, experiment, optimisation, records
 from lumbar.engine.batches import make_loader, progress_bar, training_batches, validation_batches
 from lumbar.engine.evaluation import Means, evaluate, read_losses
 from lumbar.engine.ranks import Ranks
+from lumbar.engine.runs import Run
 from lumbar.engine.signals import Stopped, StopRequest
 
 NOTHING_YET: Final = {"skipped": 0, "nonfinite": 0}
@@ -46,8 +47,8 @@ class Trainer:
         self.cfg, self.modules, self.ranks, self.stop = cfg, modules, ranks, stop
         self.started = time.monotonic()
         self.folder = experiment.output_folder(cfg)
-        self.path = self.folder / checkpoint.NAME.format(seed=cfg.seed)
-        self.val_data = self.folder / checkpoint.VAL_DATA.format(seed=cfg.seed)
+        run = Run(self.folder, cfg.seed)
+        self.path, self.val_data = run.checkpoint, run.val_data
         _log.info("%s, fold %d, seed %d, %d x %s", cfg.name, cfg.fold, cfg.seed, ranks.world, ranks.device)
 
         training, held_out = experiment.split_patients(cfg)
@@ -79,7 +80,7 @@ class Trainer:
         if cfg.train:
             self.prepare_training()
         if ranks.main:
-            self.history = records.History(self.folder / records.HISTORY.format(seed=cfg.seed), self.step)
+            self.history = records.History(run.history_file, self.step)
             self.trackers = records.Trackers(cfg, self.folder, self.step)
             records.write_snapshot(cfg, self.folder, ranks.world)
 

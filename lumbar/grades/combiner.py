@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,7 +14,8 @@ from torch import Tensor, nn
 from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADE_SHARES, GRADE_WEIGHTS, GRADES, LEVELS, SCS, TARGETS
 from lumbar.cli import UserError, nearest
 from lumbar.config import find_module
-from lumbar.engine import checkpoint, records
+from lumbar.engine import checkpoint
+from lumbar.engine.runs import CHECKPOINT, runs_of
 from lumbar.grades.oof import Floats, Ints, model_names
 from lumbar.grades.scoring import ANY_SEVERE, PART_COLUMNS, score_parts, total_score
 
@@ -183,30 +182,21 @@ def load_combiner(folder: Path) -> Combiner:
     UserError
         If there is none, one is damaged or lacks its config, or they read different models.
     """
-    paths = sorted(folder.glob("fold*/" + checkpoint.NAME.format(seed="*")))
-    if not paths:
+    runs = runs_of(folder, CHECKPOINT)
+    if not runs:
         raise UserError(
             f"{folder}: no trained ensemble (fold<k>/checkpoint_last_seed<s>.pth); python train.py -C cfg_mlp"
         )
-    configs = [_read_config(path) for path in paths]
-    names = [model_names(cfg) for cfg in configs]
-    for path, found in zip(paths, names, strict=True):
+    names = [model_names(run.cfg) for run in runs]
+    for run, found in zip(runs, names, strict=True):
         if found != names[0]:
             raise UserError(
-                f"{path}: combines {', '.join(found)}, but {paths[0]} {', '.join(names[0])}; remove one of them"
+                f"{run.checkpoint}: combines {', '.join(found)}, but {runs[0].checkpoint} {', '.join(names[0])}; "
+                "remove one of them"
             )
     networks = []
-    for path, cfg in zip(paths, configs, strict=True):
-        network = find_module("models", cfg.model, ["Net"], f"{path}").Net(cfg)
-        checkpoint.fit_weights(network, checkpoint.load(path), path)
+    for run in runs:
+        network = find_module("models", run.cfg.model, ["Net"], f"{run.checkpoint}").Net(run.cfg)
+        checkpoint.fit_weights(network, checkpoint.load(run.checkpoint), run.checkpoint)
         networks.append(network)
     return Combiner(networks, names[0])
-
-
-def _read_config(path: Path) -> Any:
-    """Read the config that a checkpoint was trained with."""
-    snapshot = path.with_name(records.SNAPSHOT.format(seed=checkpoint.seed_of(path)))
-    try:
-        return SimpleNamespace(**json.loads(snapshot.read_text())["config"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{snapshot}: not the config that belongs to {path.name} ({error}); train it again") from error

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +15,7 @@ from lumbar import cli
 from lumbar.anatomy import LEVELS
 from lumbar.cli import UserError
 from lumbar.engine import checkpoint
-from lumbar.engine.records import SNAPSHOT
+from lumbar.engine.runs import ANY_SEED, VAL_DATA, Run, fold_folder, runs_in
 from lumbar.tables import AXIAL_XY, SAGITTAL_SLICES, SAGITTAL_XY
 
 _log = logging.getLogger(__name__)
@@ -26,56 +24,15 @@ PROBABILITIES: Final = "bce"
 """`mask_objective` under which `logits_mask` becomes a probability; otherwise the raw output is passed on."""
 
 PUBLISHED: Final = "l1"
-"""`mask_objective` and `count_objective` assumed where nothing says which: a published network ran."""
+"""`mask_objective` and `count_objective` of the published networks."""
 
 SLICE: Final = ["series_id", "instance_number"]
 
 
-@dataclass(frozen=True)
-class FoldOutput:
-    """What one fold's network said about its held-out patients.
-
-    Parameters
-    ----------
-    path : Path
-        The file, ``<weights>/<config>/fold<k>/val_data_seed<s>.pth``.
-    """
-
-    path: Path
-
-    def rows(self, columns: Sequence[str]) -> pd.DataFrame:
-        """Read the predictions: `SLICE`, then one column per entry of `logits`, then `logits_mask` if there is one.
-
-        Raises
-        ------
-        UserError
-            If the file is damaged or does not hold that many logits per slice.
-        """
-        content = checkpoint.load(self.path)
-        try:
-            rows = pd.DataFrame({name: content[name].numpy() for name in SLICE})
-            rows[list(columns)] = content["logits"].float().numpy()
-        except (KeyError, AttributeError, ValueError) as error:
-            raise UserError(
-                f"{self.path}: is not a localiser's output of {len(columns)} numbers per slice ({error})"
-            ) from error
-        if "logits_mask" in content:
-            rows["logits_mask"] = content["logits_mask"].float().reshape(-1).numpy()
-        return rows
-
-    def value(self, key: str) -> str | None:
-        """Value of a config key in the run, from the config snapshot beside the file; None without one."""
-        seed = checkpoint.seed_of(self.path)
-        try:
-            return json.loads((self.path.parent / SNAPSHOT.format(seed=seed)).read_text())["config"][key]
-        except (OSError, ValueError, KeyError):
-            return None
-
-
 def find_outputs(
-    weights: Path, config: str, folds: Sequence[int], seed: int | None, allow_missing: bool, all_seeds: bool = False
-) -> list[FoldOutput]:
-    """Choose the outputs of each fold, and log which files they are.
+    weights: Path, config: str, folds: Sequence[int], seed: int, allow_missing: bool, all_seeds: bool = False
+) -> list[Run]:
+    """Choose the runs whose outputs count, fold by fold, and log which files they are.
 
     Parameters
     ----------
@@ -85,8 +42,8 @@ def find_outputs(
         Which config.
     folds : sequence of int
         Which folds.
-    seed : int or None
-        Take this seed's; None: any.
+    seed : int
+        Take this seed's; -1: any.
     allow_missing : bool
         Go on without the folds that have none.
     all_seeds : bool
@@ -99,40 +56,31 @@ def find_outputs(
     """
     if min(folds) < 0:
         raise UserError(f"option --folds: fold {min(folds)} trained on every patient, so it holds none out", status=2)
-    outputs, missing = [], []
-    for fold in folds:
-        found = sorted(
-            (weights / config / f"fold{fold}").glob(checkpoint.VAL_DATA.format(seed="*" if seed is None else seed)),
-            key=lambda path: (path.stat().st_mtime_ns, path.name),
-        )
-        if not found:
-            missing.append(fold)
-            continue
-        if all_seeds:
-            _log.info("fold %d: %s", fold, ", ".join(map(str, found)))
-        else:
-            others = f", the newest of {len(found)}; --seed chooses another" if len(found) > 1 else ""
-            _log.info("fold %d: %s%s", fold, found[-1], others)
-        outputs += [FoldOutput(path) for path in (found if all_seeds else found[-1:])]
-    if missing and not (allow_missing and outputs):
-        what = "no output" if seed is None else f"no output of seed {seed}"
+    by_fold = {fold: runs_in(fold_folder(weights, config, fold), VAL_DATA, seed) for fold in folds}
+    chosen = {fold: found if all_seeds else found[-1:] for fold, found in by_fold.items() if found}
+    for fold, runs in chosen.items():
+        left = len(by_fold[fold]) - len(runs)
+        others = f", the newest of {left + 1}; --seed chooses another" if left else ""
+        _log.info("fold %d: %s%s", fold, ", ".join(str(run.val_data) for run in runs), others)
+    missing = [str(fold) for fold in by_fold if fold not in chosen]
+    if missing and not (allow_missing and chosen):
+        what = "no output" if seed == ANY_SEED else f"no output of seed {seed}"
         raise UserError(
-            f"{weights / config}: {what} of fold {', '.join(map(str, missing))}; run the config on it (train.py, or "
+            f"{weights / config}: {what} of fold {', '.join(missing)}; run the config on it (train.py, or "
             "infer_model1.sh for an inference config), or go on without it with --allow-missing"
         )
-    return outputs
+    return [run for runs in chosen.values() for run in runs]
 
 
-def common_value(outputs: Sequence[FoldOutput], key: str, chosen: str | None) -> str:
+def common_value(runs: Sequence[Run], key: str, chosen: str | None) -> str:
     """Find out with which value of a config key the networks behind some outputs were trained.
 
     Parameters
     ----------
-    outputs : sequence of FoldOutput
+    runs : sequence of Run
         Of one localiser.
     key : str
-        `mask_objective` or `count_objective`: it says what the outputs mean. A run without a snapshot has the value
-        `PUBLISHED`.
+        `mask_objective` or `count_objective`: it says what the outputs mean.
     chosen : str or None
         The user's word, which stands above the snapshots.
 
@@ -143,43 +91,62 @@ def common_value(outputs: Sequence[FoldOutput], key: str, chosen: str | None) ->
     """
     if chosen is not None:
         return chosen
-    by_path = {output.path: output.value(key) or PUBLISHED for output in outputs}
-    if len(set(by_path.values())) > 1:
-        listed = "; ".join(f"{path}: {value}" for path, value in by_path.items())
+    values = {run.val_data: str(getattr(run.cfg, key)) for run in runs}
+    if len(set(values.values())) > 1:
+        listed = "; ".join(f"{path}: {value}" for path, value in values.items())
         option = f"--{key.replace('_', '-')}"
         raise UserError(f"the folds differ in {key} ({listed}); run them with one, or say {option}")
-    return next(iter(by_path.values()))
+    return values[runs[0].val_data]
 
 
-def join_folds(outputs: Sequence[FoldOutput], columns: Sequence[str]) -> pd.DataFrame:
+def read_output(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read what a network said about slices: `SLICE`, a column per entry of `logits`, `logits_mask` if there is one.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged or does not hold that many logits per slice.
+    """
+    content = checkpoint.load(path)
+    try:
+        rows = pd.DataFrame({name: content[name].numpy() for name in SLICE})
+        rows[list(columns)] = content["logits"].float().numpy()
+    except (KeyError, AttributeError, ValueError) as error:
+        raise UserError(f"{path}: is not a localiser's output of {len(columns)} numbers per slice ({error})") from error
+    if "logits_mask" in content:
+        rows["logits_mask"] = content["logits_mask"].float().reshape(-1).numpy()
+    return rows
+
+
+def join_folds(outputs: Sequence[Path], columns: Sequence[str]) -> pd.DataFrame:
     """Put predictions together: one row per slice, sorted; a slice of several folds or seeds gets their mean.
 
     Slices with a prediction that is not finite are left out, and counted in the log.
     """
-    rows = pd.concat([output.rows(columns) for output in outputs], ignore_index=True)
+    rows = pd.concat([read_output(path, columns) for path in outputs], ignore_index=True)
     finite = np.isfinite(rows.to_numpy(np.float64)).all(axis=1)
     if not finite.all():
         _log.warning("%d of %d predictions are not finite and are left out", (~finite).sum(), len(rows))
     return rows[finite].groupby(SLICE, as_index=False).mean()
 
 
-def axial_points(outputs: Sequence[FoldOutput]) -> pd.DataFrame:
+def axial_points(outputs: Sequence[Path]) -> pd.DataFrame:
     """Make the table `AXIAL_XY`: normalised left and right point of each axial slice."""
     return join_folds(outputs, AXIAL_XY.columns[2:])
 
 
-def slice_scores(outputs: Sequence[FoldOutput]) -> pd.DataFrame:
+def slice_scores(outputs: Sequence[Path]) -> pd.DataFrame:
     """Make the table `SAGITTAL_SLICES`: predicted numbers of foramina and canals on each sagittal slice."""
     return join_folds(outputs, SAGITTAL_SLICES.columns[2:])
 
 
-def sagittal_points(outputs: Sequence[FoldOutput], meta: pd.DataFrame, mask_objective: str) -> pd.DataFrame:
+def sagittal_points(outputs: Sequence[Path], meta: pd.DataFrame, mask_objective: str) -> pd.DataFrame:
     """Make the table `SAGITTAL_XY`: five level points per sagittal slice, in its pixels.
 
     Parameters
     ----------
-    outputs : sequence of FoldOutput
-        Of the sagittal localiser.
+    outputs : sequence of Path
+        Of the sagittal localiser, fold by fold.
     meta : DataFrame
         `lumbar.tables.META`, for the slices' study and size.
     mask_objective : str
@@ -192,12 +159,12 @@ def sagittal_points(outputs: Sequence[FoldOutput], meta: pd.DataFrame, mask_obje
     """
     joined = join_folds(outputs, [f"{axis}{number}" for number in range(len(LEVELS)) for axis in "xy"])
     if "logits_mask" not in joined:
-        raise UserError(f"{outputs[0].path}: has no logits_mask; it is not the output of a sagittal localiser")
+        raise UserError(f"{outputs[0]}: has no logits_mask; it is not the output of a sagittal localiser")
     known = joined.merge(meta[[*SLICE, "study_id", "img_w", "img_h"]], on=SLICE)
     if len(known) < len(joined):
         _log.warning("the metadata lacks %d of %d slices; they are left out", len(joined) - len(known), len(joined))
     if known.empty:
-        raise UserError(f"{outputs[0].path}: none of its slices is in the metadata; it belongs to other data")
+        raise UserError(f"{outputs[0]}: none of its slices is in the metadata; it belongs to other data")
     if mask_objective == PROBABILITIES:
         known["logits_mask"] = (1 / (1 + np.exp(-known["logits_mask"].astype(np.float64)))).astype(np.float32)
     per_level = [
@@ -220,6 +187,8 @@ def make_parser(description: str, seeds: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--folds", type=int, nargs="+", default=[0, 1, 2, 3], metavar="K", help="folds (default: 0 1 2 3)"
     )
-    parser.add_argument("--seed", type=int, metavar="N", help=f"outputs of this seed (default: {seeds} of each fold)")
+    parser.add_argument(
+        "--seed", type=int, default=ANY_SEED, metavar="N", help=f"outputs of this seed (default: {seeds} of each fold)"
+    )
     parser.add_argument("--allow-missing", action="store_true", help="go on without the folds that have no output")
     return parser

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from lumbar.cli import UserError
 from lumbar.config import Config, keys_that_matter, load_config
-from lumbar.engine import checkpoint, records
-from lumbar.images.cache import published
+from lumbar.engine.runs import CHECKPOINT, restore_config, runs_of
 from lumbar.roles import AXIAL, CLASSIFIERS, MLP, SAGITTAL, SLICES
 
 CONFIGS: Final = (AXIAL, SAGITTAL, SLICES, *CLASSIFIERS, MLP)
@@ -26,8 +24,6 @@ CONFIGS: Final = (AXIAL, SAGITTAL, SLICES, *CLASSIFIERS, MLP)
 
 INDEX: Final = "index.json"
 FORMAT: Final = 1
-
-_FOLD: Final = re.compile(r"fold(-?\d+)")
 
 
 @dataclass(frozen=True)
@@ -88,52 +84,16 @@ def find_checkpoints(weights: Path, problems: list[str]) -> dict[str, list[Train
 
 def _search_tree(weights: Path, problems: list[str]) -> Iterable[Trained]:
     """Find the checkpoints that training left."""
-    for name in CONFIGS:
-        for path in sorted((weights / name).glob("fold*/" + checkpoint.NAME.format(seed="*"))):
-            fold = _FOLD.fullmatch(path.parent.name)
-            if fold is None:
-                continue
-            seed = checkpoint.seed_of(path)
-            try:
-                cfg = _read_snapshot(name, path, path.with_name(records.SNAPSHOT.format(seed=seed)))
-            except UserError as error:
-                problems.append(f"{error}; left out")
-            else:
-                yield Trained(path, int(fold[1]), seed, cfg)
-
-
-def _read_snapshot(name: str, path: Path, snapshot: Path) -> Any:
-    """Read the config that a checkpoint was trained with.
-
-    Without a snapshot it counts as a published one, which was trained on published pictures.
-    """
-    if not snapshot.is_file():
-        return restore_config(name, {"cache": published(load_config(name).cache)})
-    try:
-        values = dict(json.loads(snapshot.read_text())["config"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{snapshot}: not the record of a run ({type(error).__name__})") from error
-    if values.get("name") != name:
-        raise UserError(f"{path}: is of config {values.get('name')}, but lies in the folder of {name}")
-    return restore_config(name, values)
-
-
-def restore_config(name: str, values: Mapping[str, Any]) -> Any:
-    """Make a config of values that were written as JSON.
-
-    Parameters
-    ----------
-    name : str
-        The config; keys that are not in `values` are as it has them.
-    values : mapping
-        Values by key; keys that configs no longer have are passed over.
-    """
-    base = load_config(name)
-    known = {field.name for field in fields(base)}
-    plain: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known
-    }
-    return replace(base, **(plain | {"name": name, "pretrained": False, "compile": False}))
+    for run in (run for name in CONFIGS for run in runs_of(weights / name, CHECKPOINT)):
+        try:
+            trained_as = run.record["config"].get("name") if run.record else run.config
+            if trained_as != run.config:
+                raise UserError(f"{run.checkpoint}: is of config {trained_as}, but lies in the folder of {run.config}")
+            trained = Trained(run.checkpoint, run.fold, run.seed, run.cfg)
+        except UserError as error:
+            problems.append(f"{error}; left out")
+        else:
+            yield trained
 
 
 def inference_values(cfg: Config) -> dict[str, Any]:
@@ -206,6 +166,6 @@ def _read_index(weights: Path) -> Iterable[Trained]:
                 raise UserError(f"{path}: is missing; {again}")
             if path.stat().st_size != each["bytes"] or sha256(path) != each["sha256"]:
                 raise UserError(f"{path}: is damaged (its SHA-256 is not that of {INDEX}); {again}")
-            yield Trained(path, each["fold"], each["seed"], restore_config(each["config"], each["values"]))
+            yield Trained(path, each["fold"], each["seed"], restore_config(load_config(each["config"]), each["values"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{index}: not the index of packed weights ({type(error).__name__}); {again}") from error

@@ -16,7 +16,6 @@ from lumbar import tables
 from lumbar.anatomy import LEVELS
 from lumbar.engine import checkpoint
 from lumbar.localise import aggregation
-from lumbar.localise.aggregation import FoldOutput
 from lumbar.localise.axial_mapping import map_levels
 from lumbar.predict.caching import Cached
 from lumbar.predict.clock import Clock
@@ -98,13 +97,13 @@ def locate(cached: Cached, data: Path, localisers: Mapping[str, Ensemble], clock
 
 
 def _tabulate(
-    output: dict[str, Tensor], data: Path, table: Table, make: Callable[[list[FoldOutput]], pd.DataFrame]
+    output: dict[str, Tensor], data: Path, table: Table, make: Callable[[list[Path]], pd.DataFrame]
 ) -> pd.DataFrame:
     """Turn a localiser's output into its table, as the aggregation scripts do with the output of a fold."""
     if output:
         path = data / "weights" / f"{Path(table.path).stem}.pth"
         checkpoint.save(path, output)
-        frame = make([FoldOutput(path)])
+        frame = make([path])
     else:
         frame = pd.DataFrame(columns=list(table.columns))
     tables.write_table(frame, data, table)

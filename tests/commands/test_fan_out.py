@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STAND_IN = """#!/usr/bin/env bash
-# $1 is train.py. Each fold takes a moment; fold 3 fails; with SLOW it waits for a signal.
+STAND_IN = (
+    f"""#!/usr/bin/env bash
+[ "$1" != -m ] || exec {sys.executable} "$@"
+"""
+    + """# $1 is train.py. Each fold takes a moment; fold 3 fails; with SLOW it waits for a signal.
 shift
 fold=$(grep -o -- '--fold [-0-9]*' <<< "$*" | tail -n 1 | cut -d ' ' -f 2)
 echo "start $(date +%s%N) $*" >> calls
@@ -22,6 +26,7 @@ sleep 0.2
 echo "end $(date +%s%N) $*" >> calls
 [ "$fold" != 3 ] || { echo "error: no such fold" >&2; exit 2; }
 """
+)
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 

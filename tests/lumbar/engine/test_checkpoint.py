@@ -43,19 +43,6 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
         checkpoint.load(tmp_path / "none.pth")
 
 
-def test_the_newest_checkpoint_unless_a_seed_is_named(tmp_path: Path) -> None:
-    for age, seed in enumerate((3, 12, 5)):
-        path = tmp_path / f"checkpoint_last_seed{seed}.pth"
-        path.touch()
-        os.utime(path, (1000 - age, 1000 - age))
-    assert checkpoint.newest(tmp_path, -1).name == "checkpoint_last_seed3.pth"
-    assert checkpoint.newest(tmp_path, 5).name == "checkpoint_last_seed5.pth"
-    assert checkpoint.newest_seed(tmp_path) == 3
-    assert checkpoint.newest_seed(tmp_path / "none") == -1
-    with pytest.raises(UserError, match=r"no checkpoint_last_seed4.pth; train that config and fold first"):
-        checkpoint.newest(tmp_path, 4)
-
-
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
 def test_weights_load_whatever_wrapped_the_network(prefix: str) -> None:
     source, target = network(), network()

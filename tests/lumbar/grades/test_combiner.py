@@ -140,8 +140,8 @@ def test_load_says_what_is_wrong(tmp_path):
         load_combiner(tmp_path)
     snapshot = tmp_path / "fold1" / "config_seed1.json"
     snapshot.write_text("{")
-    with pytest.raises(UserError, match=r"config_seed1\.json: not the config"):
+    with pytest.raises(UserError, match=r"config_seed1\.json: not the record of a run"):
         load_combiner(tmp_path)
     snapshot.unlink()
-    with pytest.raises(UserError, match=r"config_seed1\.json"):
+    with pytest.raises(UserError, match=r"config_seed1\.json: no such file"):
         load_combiner(tmp_path)

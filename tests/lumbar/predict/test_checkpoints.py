@@ -9,12 +9,12 @@ import pytest
 
 from lumbar.cli import UserError
 from lumbar.config import load_config
+from lumbar.engine.runs import restore_config
 from lumbar.predict.checkpoints import (
     CONFIGS,
     Trained,
     find_checkpoints,
     inference_values,
-    restore_config,
 )
 from lumbar.predict.networks import load_network, load_networks
 from lumbar.roles import AXIAL, CLASSIFIERS, SAGITTAL
@@ -84,7 +84,7 @@ def test_a_damaged_record_is_named(tree: Path) -> None:
 
 
 def test_keys_that_configs_no_longer_have_are_passed_over() -> None:
-    cfg = restore_config(AXIAL, {"img_size": 64, "of_long_ago": 1})
+    cfg = restore_config(load_config(AXIAL), {"img_size": 64, "of_long_ago": 1})
     assert cfg.img_size == 64
 
 
@@ -108,7 +108,7 @@ def test_a_damaged_network_is_left_out_or_with_strict_an_error(tree: Path, write
 
 
 def test_weights_that_do_not_fit_are_named(weights: Path) -> None:
-    wide = restore_config(AXIAL, {"backbone": "test_efficientnet.r160_in1k", "n_classes": 10})
+    wide = restore_config(load_config(AXIAL), {"backbone": "test_efficientnet.r160_in1k", "n_classes": 10})
     path = weights / AXIAL / "fold0" / "checkpoint_last_seed1.pth"
     with pytest.raises(UserError, match=r"head\.bias has shape .* another config than cfg_dh_05b5_loc"):
         load_network(Trained(path, 0, 1, wide), [])

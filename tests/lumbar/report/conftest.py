@@ -14,7 +14,7 @@ from playwright import sync_api as playwright
 
 from lumbar.anatomy import AXIAL_T2, LEVELS, PARTS, SAGITTAL_T2, TARGETS
 from lumbar.config import load_config
-from lumbar.engine import checkpoint, records
+from lumbar.engine.runs import Run
 from lumbar.predict.record import (
     MODELS,
     NEIGHBOUR,
@@ -181,14 +181,15 @@ def write_run(
     """Put a run on the disk as training leaves it: three epochs of history, the snapshot, and outputs if given."""
     folder = weights / config / f"fold{fold}"
     folder.mkdir(parents=True, exist_ok=True)
+    run = Run(folder, seed)
     cfg = vars(load_config(config)) | {"fold": fold, "seed": seed, "epochs": 3} | keys
     snapshot = {"config": cfg, "git_commit": "0123456789abcdef-dirty"}
-    (folder / records.SNAPSHOT.format(seed=seed)).write_text(json.dumps(snapshot))
+    run.snapshot.write_text(json.dumps(snapshot))
     rows = [{"epoch": n, "step": 4 * n, "train_loss": 1 / n, "skipped": 0, "nonfinite": 0, "val_loss": 2 / n,
              "val_score": 1.5 / n, "seconds": 60 * n} for n in (1, 2, 3)]  # fmt: skip
-    pd.DataFrame(rows).to_csv(folder / records.HISTORY.format(seed=seed), index=False)
+    pd.DataFrame(rows).to_csv(run.history_file, index=False)
     if output is not None:
-        torch.save(output, folder / checkpoint.VAL_DATA.format(seed=seed))
+        torch.save(output, run.val_data)
     return folder
 
 

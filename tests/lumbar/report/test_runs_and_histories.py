@@ -1,4 +1,3 @@
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import pytest
 import torch
 
 from lumbar.cli import UserError
-from lumbar.engine import checkpoint, records
 from lumbar.engine.runs import Run, find_runs, predicted_grades
 from lumbar.report.histories import learning_curves, run_line, troubles
 
@@ -46,10 +44,11 @@ def test_a_run_without_a_snapshot_has_the_config_of_its_name(mini: Path) -> None
 
 def test_a_damaged_snapshot_costs_its_run_alone(tmp_path: Path, run_writer: Callable[..., Path]) -> None:
     run_writer(tmp_path, "cfg_dh_29a2", 1, 1)
-    (run_writer(tmp_path, "cfg_dh_29a2", 0, 1) / records.SNAPSHOT.format(seed=1)).write_text("{}")
+    Run(run_writer(tmp_path, "cfg_dh_29a2", 0, 1), 1).snapshot.write_text("{}")
     notes: list[str] = []
     assert [run.fold for run in find_runs(tmp_path, (), notes)] == [1]
-    assert notes == ["cfg_dh_29a2, fold0, seed 1: config_seed1.json is not the record of a run (KeyError); left out"]
+    snapshot = tmp_path / "cfg_dh_29a2" / "fold0" / "config_seed1.json"
+    assert notes == [f"cfg_dh_29a2, fold 0, seed 1: {snapshot}: not the record of a run (KeyError); left out"]
 
 
 def test_a_history_is_summed_up(tmp_path: Path, run_writer: Callable[..., Path]) -> None:
@@ -110,7 +109,3 @@ def test_an_ensemble_under_a_name_of_its_own_is_read(
     folder.rename(tmp_path / "mine")
     result: Any = predicted_grades(find(tmp_path)[("mine", 1, 0)], mini_folds)
     assert result[0].tolist() == ids.tolist()
-    assert (tmp_path / "mine" / "fold1" / checkpoint.VAL_DATA.format(seed=0)).is_file()
-    assert (
-        json.loads((tmp_path / "mine" / "fold1" / "config_seed0.json").read_text())["config"]["metric"] == "metric_mlp"
-    )
