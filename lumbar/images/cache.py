@@ -1,6 +1,6 @@
 """The 8-bit caches: how a slice becomes a PNG, where it lies, and what a cached series was made from.
 
-``<images>_v01`` uses the window that the DICOM names, ``<images>_v04`` the slice's own 0.5 % and 99.5 % quantiles;
+``<images>_v01`` uses the window that the DICOM names, ``<images>_v04`` the slice's 0.5 % and 99.5 % quantiles;
 both map [low, high] linearly onto 0..255. Of each there is a second kind, ``<images>_v01published`` and
 ``<images>_v04published``: the pictures that the published networks were trained on. A slice lies at
 ``<cache>/<study>/<series>/<instance>.png``. Beside the slices of a series lies `SOURCES`: which DICOM bytes each PNG
@@ -187,8 +187,8 @@ def read_sources(series: Path) -> dict[int, Source]:
     """Read the record of a cached series: instance number -> source; empty if there is none or it is damaged."""
     try:
         header, *lines = (series / SOURCES).read_text(encoding="ascii").splitlines()
-        rows = [[int(word) for word in line.split()] for line in lines]
-        return {instance: Source(*source) for instance, *source in rows if header == _HEADER}
+        records = [[int(word) for word in line.split()] for line in lines]
+        return {instance: Source(*source) for instance, *source in records if header == _HEADER}
     except (OSError, ValueError, TypeError):
         return {}
 
@@ -218,26 +218,21 @@ class CachedSeries:
         self._before = read_sources(folder)
         self._after: dict[int, Source] = {}
         self._force = force
-        self._started = False
 
     def keep(self, instance: int, source: Source) -> bool:
         """Keep the PNG of an unchanged source; False if it has to be written."""
         known = self._before.get(instance)
         if self._force or known is None or known != source._replace(png_size=known.png_size):
             return False
-        try:
-            whole = (self.folder / f"{instance}.png").stat().st_size == known.png_size
-        except OSError:
-            return False
+        png = self.folder / f"{instance}.png"
+        whole = png.is_file() and png.stat().st_size == known.png_size
         if whole:
             self._after[instance] = known
         return whole
 
     def write(self, instance: int, source: Source, image: DicomSlice) -> None:
         """Write the PNG of a slice. The record goes first: it must never vouch for a PNG of another source."""
-        if not self._started:
-            (self.folder / SOURCES).unlink(missing_ok=True)
-            self._started = True
+        (self.folder / SOURCES).unlink(missing_ok=True)
         png = encode_png(self._picture(image))
         write_bytes(self.folder / f"{instance}.png", png)
         self._after[instance] = source._replace(png_size=len(png))
@@ -251,7 +246,7 @@ class CachedSeries:
                 removed.add(int(path.stem))
             if orphan or path.suffix == TEMPORARY or (not self._after and path.name in (SOURCES, VOLUME)):
                 path.unlink(missing_ok=True)
-        if self._after and (self._started or self._after != self._before):
+        if self._after and (self._after != self._before or not (self.folder / SOURCES).exists()):
             write_sources(self.folder, self._after)
         if not self._after:
             for folder in (self.folder, self.folder.parent):

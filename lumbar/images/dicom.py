@@ -199,7 +199,7 @@ def _value(dataset: pydicom.Dataset, tag: BaseTag) -> Any:
         element = dataset.get_item(tag)
         if element is None:
             return None
-        if element.VR == "DS" and isinstance(element.value, bytes):  # pydicom's way takes ten times as long
+        if element.VR == "DS" and isinstance(element.value, bytes):  # pydicom takes ten times as long
             return [float(number) for number in element.value.rstrip(b"\0 ").split(b"\\")]
         return dataset[tag].value
     except Exception:  # pydicom parses a value when it is asked for, and a malformed one can raise nearly anything
@@ -242,8 +242,6 @@ def _tags(values: Values, path: Path) -> dict[str, Any]:
 
 def _floats(value: Any) -> tuple[float, ...]:
     """Return a value as numbers; none where it is absent, empty, malformed or not finite."""
-    if value is None or value is _MALFORMED:
-        return ()
     try:
         numbers = (float(value),) if isinstance(value, str | int | float) else tuple(map(float, value))
     except (TypeError, ValueError):
@@ -264,7 +262,7 @@ def _decode(dataset: pydicom.FileDataset, values: Values, path: Path) -> NDArray
     syntax, shape = dataset.file_meta.TransferSyntaxUID, (values["Rows"], values["Columns"])
     data = values["PixelData"]
     if syntax in _PLAIN and values["BitsAllocated"] == 16:
-        # What nearly all MR files are; pydicom's general way takes ten times as long and gives the same.
+        # What nearly all MR files are; pydicom takes ten times as long and gives the same.
         count = shape[0] * shape[1]
         if len(data) < 2 * count:
             raise DicomError(path, f"pixels are cut off ({len(data)} of {2 * count} bytes)")

@@ -69,15 +69,7 @@ class Report:
 def prepare_series(job: SeriesJob) -> Report:
     """Bring the caches of one series up to date and read its metadata.
 
-    Parameters
-    ----------
-    job : SeriesJob
-        The series; one whose folder is gone loses its cached slices.
-
-    Returns
-    -------
-    Report
-        Counts of slices, the failures, and a metadata row for each usable slice.
+    A series whose folder is gone loses its cached slices. The report has a metadata row for each usable slice.
     """
     report = Report()
     caches = [
@@ -131,40 +123,24 @@ def _dicom_files(folder: Path) -> list[Path]:
 
 def _isolate(job: SeriesJob) -> Report:
     """Prepare a series that crashed its process: find the files that do so, and leave them out."""
-    crashing = frozenset(path for path in _dicom_files(job.folder) if not alone(_survives, path, _dies))
-    whole = Report(failures=[(job.folder, "crashes the process that converts it, or takes more memory than there is")])
-    return alone(prepare_series, replace(job, crashing=crashing), lambda _: whole)
+    crashing = frozenset(path for path in _dicom_files(job.folder) if not alone(_survives, path, lost=lambda _: False))
+    lost = Report(failures=[(job.folder, "crashes the process that converts it, or takes more memory than there is")])
+    return alone(prepare_series, replace(job, crashing=crashing), lambda _: lost)
 
 
 def _survives(path: Path) -> bool:
-    """Decode a file, for better or worse."""
+    """Decode a file; the process that calls this may not come to its end."""
     with suppress(DicomError):
         read_slice(path)
     return True
 
 
-def _dies(_: Path) -> bool:
-    return False
-
-
 def prepare_all(
     jobs: Sequence[SeriesJob], workers: int, description: str = "series", quiet: bool = False
 ) -> Iterator[Report]:
-    """Prepare many series on several processes; a file that crashes one is found and left out.
+    """Prepare many series on several processes: one report each, in their order.
 
-    Parameters
-    ----------
-    jobs : sequence of SeriesJob
-        The series.
-    workers : int
-        Processes.
-    description, quiet
-        Text of the progress bar, and whether to show none.
-
-    Yields
-    ------
-    Report
-        One per series, in their order.
+    A file that crashes its process is found and left out. `description` heads the progress bar, unless `quiet`.
     """
     return ordered_map(prepare_series, jobs, workers, description, "series", lost=_isolate, quiet=quiet)
 
@@ -254,23 +230,9 @@ def _say(line: str) -> None:
 
 
 def main(description: str | None, argv: Sequence[str] | None, versions: Sequence[str], metadata: bool) -> int:
-    """Run one of the preparation scripts.
+    """Run one of the preparation scripts, which differ in the caches and in whether the metadata table is made.
 
-    Parameters
-    ----------
-    description : str
-        The script's docstring.
-    argv : sequence of str or None
-        Command line.
-    versions : sequence of str
-        The caches that the script makes.
-    metadata : bool
-        Whether it writes the metadata table.
-
-    Returns
-    -------
-    int
-        Exit status: 1 if any file failed.
+    `description` is the script's docstring, `argv` its command line. Returns the exit status: 1 if any file failed.
     """
     arguments = parser(description or "")
     arguments.add_argument(

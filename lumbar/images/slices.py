@@ -73,20 +73,11 @@ class SliceIndex:
 
     def series_row(self, series_id: ArrayLike) -> Ints:
         """Positions of series in `series`; -1 for a series without slices."""
-        wanted = np.asarray(series_id, dtype=np.int64)
-        if not len(self.series):
-            return np.full(wanted.shape, -1, dtype=np.int64)
-        row = np.searchsorted(self.series, wanted).clip(max=len(self.series) - 1)
-        return np.where(self.series[row] == wanted, row, -1).astype(np.int64)
+        return _positions(self.series, np.asarray(series_id))
 
     def find(self, series_id: ArrayLike, instance: ArrayLike) -> Ints:
         """Rows of slices given by series and instance number; -1 for a slice that is not there."""
-        series_row = self.series_row(series_id)
-        wanted = series_row * _STRIDE + np.asarray(instance, dtype=np.int64)
-        if not len(self):
-            return np.full(wanted.shape, -1, dtype=np.int64)
-        row = np.searchsorted(self._keys, wanted).clip(max=len(self) - 1)
-        return np.where((series_row >= 0) & (self._keys[row] == wanted), row, -1).astype(np.int64)
+        return _positions(self._keys, self.series_row(series_id) * _STRIDE + np.asarray(instance, dtype=np.int64))
 
     def rows_of(self, series_id: int) -> Ints:
         """Rows of one series' slices; none if it has none."""
@@ -139,13 +130,17 @@ class SliceIndex:
         return rows[np.lexsort((self.instance[rows], np.where(unknown[group], 0.0, height), group))]
 
     def _common_size(self) -> Ints:
-        common = self.size[self.first[:-1]].copy()
-        if len(self):
-            spread = np.maximum.reduceat(self.size, self.first[:-1]) - np.minimum.reduceat(self.size, self.first[:-1])
-            for row in np.flatnonzero(spread.any(axis=1)):
-                sizes, count = np.unique(self.size[self.first[row] : self.first[row + 1]], axis=0, return_counts=True)
-                common[row] = sizes[count.argmax()]
-        return common
+        sizes = pd.DataFrame(self.size, columns=["width", "height"]).assign(series=self.series_id)
+        counts = sizes.value_counts().reset_index()
+        ordered = counts.sort_values(["series", "count", "width", "height"], ascending=[True, False, True, True])
+        return ordered.drop_duplicates("series")[["width", "height"]].to_numpy(np.int64)
+
+
+def _positions(ascending: Ints, wanted: NDArray) -> Ints:
+    """Positions of numbers in an ascending array; -1 for those that are not in it."""
+    position = np.searchsorted(ascending, wanted)
+    there = np.append(ascending, np.iinfo(np.int64).min)[position] == wanted
+    return np.where(there, position, -1).astype(np.int64)
 
 
 def load_slices(meta: pd.DataFrame, cache: Path, series: pd.DataFrame) -> SliceIndex:

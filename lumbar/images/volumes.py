@@ -1,23 +1,23 @@
 """Slices as crops need them: one memory-mapped 8-bit volume per series, made from the PNG cache on first use.
 
 A PNG has to be decoded whole, even for a crop of a tenth of it, in every epoch and by every worker. A volume is the
-same pixels uncompressed in one file beside the PNGs: a crop reads only its own rows, the operating system shares the
-pages among workers and ranks, and no slice is decoded more than once in the life of the cache.
+same pixels uncompressed in one file beside the PNGs: a crop reads only the lines that it needs, the operating system
+shares the pages among workers and ranks, and no slice is decoded more than once in the life of the cache.
 
-Layout of ``.volume``: the 8 bytes of `MAGIC`, the number of slices n as int64, n rows of `FIELDS` int64 fields
+Layout of ``.volume``: the 8 bytes of `MAGIC`, the number of slices n as int64, n times `FIELDS` int64 fields
 (instance number, height, width, offset of the first pixel in the file, size and modification time in ns of the PNG
-that it came from), then the pixels, slice after slice, row by row. Slices of one series may differ in size. A PNG that
-changed, came or went makes the volume stale, and it is made again.
+that it came from), then the pixels, slice after slice, line by line. Slices of one series may differ in size. A PNG
+that changed, came or went makes the volume stale, and it is made again.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -42,17 +42,17 @@ class SeriesVolume:
     Parameters
     ----------
     table : ndarray, shape (n, FIELDS), int64
-        The header's rows, by ascending instance number.
+        The header's fields, a slice each, by ascending instance number.
     content : ndarray, shape (bytes,), uint8
         The whole file, header included; memory-mapped or resident.
     """
 
     def __init__(self, table: NDArray[np.int64], content: Pixels) -> None:
-        self._rows = {int(row[0]): (int(row[1]), int(row[2]), int(row[3])) for row in table}
+        self._place = {instance: (height, width, offset) for instance, height, width, offset in table[:, :4].tolist()}
         self._content = content
 
     def crop(self, instance: int, box: tuple[int, int, int, int] | None = None) -> Pixels:
-        """View a part of a slice; only the rows of that part are read.
+        """View a part of a slice; nothing else is read but what lies beside it in its lines.
 
         Parameters
         ----------
@@ -71,19 +71,10 @@ class SeriesVolume:
         KeyError
             If the series has no such slice.
         """
-        height, width, offset = self._rows[instance]
+        height, width, offset = self._place[instance]
         x0, y0, x1, y1 = box or (0, 0, width, height)
-        rows = self._content[offset + y0 * width : offset + y1 * width]
-        return rows.reshape(y1 - y0, width)[:, x0:x1]
-
-    def size(self, instance: int) -> tuple[int, int]:
-        """Height and width of a slice, pixels."""
-        return self._rows[instance][:2]
-
-    @property
-    def instances(self) -> tuple[int, ...]:
-        """Instance numbers, ascending."""
-        return tuple(self._rows)
+        band = self._content[offset + y0 * width : offset + y1 * width]
+        return band.reshape(y1 - y0, width)[:, x0:x1]
 
 
 class VolumeStore:
@@ -102,10 +93,10 @@ class VolumeStore:
     def __init__(self, root: Path, keep: int = 64) -> None:
         self.root = root
         self.keep = keep
-        self._open: OrderedDict[tuple[int, int], SeriesVolume] = OrderedDict()
+        self._open = lru_cache(keep)(open_volume)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root, "keep": self.keep, "_open": OrderedDict()}
+    def __reduce__(self) -> tuple[type[VolumeStore], tuple[Path, int]]:
+        return VolumeStore, (self.root, self.keep)
 
     def series(self, study_id: int, series_id: int) -> SeriesVolume:
         """Open the volume of a series; on the first call ever, or when its PNGs changed, make it.
@@ -115,14 +106,7 @@ class VolumeStore:
         UserError
             If the series has no PNG in the cache or one that cannot be decoded.
         """
-        key = int(study_id), int(series_id)
-        volume = self._open.pop(key, None)
-        if volume is None:
-            volume = open_volume(self.root / str(key[0]) / str(key[1]))
-        self._open[key] = volume
-        if len(self._open) > self.keep:
-            self._open.popitem(last=False)
-        return volume
+        return self._open(self.root / str(study_id) / str(series_id))
 
 
 def resize(images: Pixels, size: tuple[int, int], interpolation: int) -> Pixels:
@@ -153,7 +137,7 @@ def scan_pngs(folder: Path) -> Iterator[tuple[int, os.DirEntry[str]]]:
 def open_volume(folder: Path) -> SeriesVolume:
     """Map the volume of a series, making it first when it is absent or stale.
 
-    Any number of processes may do so at once: each writes a file of its own and renames it over the others' equal one.
+    Any number of processes may do so at once: each writes another file and renames it over the others' equal one.
     Where the folder cannot be written to (read-only, disk full) the pixels stay in this process's memory.
 
     Raises
