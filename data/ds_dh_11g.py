@@ -11,10 +11,10 @@ import torch
 from lumbar import tables
 from lumbar.anatomy import LEVELS, SAGITTAL_T1, SAGITTAL_T2
 from lumbar.config import Config
-from lumbar.images.slices import SliceIndex
+from lumbar.images.slices import Floats, Ints, SliceIndex
 from lumbar.items.augment import Augmentation, Mode
 from lumbar.items.base import Row, batch_to_device, stack_rows
-from lumbar.items.localiser_items import COORDINATES, Floats, Ints, PointDataset
+from lumbar.items.localiser_items import PointDataset
 from lumbar.items.sequences import level_numbers
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
@@ -41,7 +41,7 @@ class CustomDataset(PointDataset):
         labels = self.read_table(tables.SAGITTAL_LABELS, self.cfg.sag_labels_table, optional=True)
         row = slices.find(labels["series_id"], labels["instance_number"])
         labels, row = labels[row >= 0], row[row >= 0]
-        points = np.full((len(slices), len(LEVELS), COORDINATES), np.nan)
+        points = np.full((len(slices), len(LEVELS), 2), np.nan)
         points[row, level_numbers(labels)] = labels[["x", "y"]].to_numpy(np.float64)
         if self.cfg.full_test_set or self.mode == "test":
             return np.arange(len(slices)), points

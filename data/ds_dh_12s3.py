@@ -7,17 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lumbar.anatomy import MISSING, NFN, SCS
-from lumbar.items import boxes
+from lumbar.images.slices import Ints
 from lumbar.items.base import batch_to_device
 from lumbar.items.level_items import LevelDataset, collate_levels
-from lumbar.items.sequences import Sequences
+from lumbar.items.sequences import Sequences, to_pixels
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
-
-Ints = NDArray[np.int64]
 
 CENTRAL: Final = (0.2, 0.8)
 """A label is trusted in training if its human point lies in this middle part of its box, on both axes (published)."""
@@ -50,7 +47,7 @@ class CustomDataset(LevelDataset):
         turned = part == NFN and rng.random() < REVERSED_SHARE
         return (rows[::-1], True) if turned else (rows, False)
 
-    def extra(self, part: str, number: int, rows: Ints) -> dict[str, Any]:
+    def further_entries(self, part: str, number: int, rows: Ints) -> dict[str, Any]:
         """Give the slices' patient x; a slice of unknown position counts as central."""
         reach = self.cfg.slicelocation_clip
         x = np.nan_to_num(self.sequences[part].slices.position[rows, 0])
@@ -94,8 +91,8 @@ def check_centring(sequences: Sequences, target: Ints, points: pd.DataFrame, par
     known = (number >= 0) & (row >= 0)
     points, number, row = points[known], number[known], row[known]
     xy = points[["x", "y"]].to_numpy(np.float64) * (sequences.size[number] / slices.size[row])
-    box = boxes.to_pixels(sequences.box[number], UNBOUNDED, sequences.rounding)
-    place = boxes.relative_position(xy, box)
+    box = to_pixels(sequences.box[number], UNBOUNDED, sequences.rounding)
+    place = (xy - box[:, :2]) / (box[:, 2:] - box[:, :2])  # (0, 0) is the upper left corner, (1, 1) the lower right
     off = np.any((place < CENTRAL[0]) | (place > CENTRAL[1]), axis=1)
     target = target.copy()
     target[number[off], points["side"].to_numpy(np.int64)[off]] = MISSING

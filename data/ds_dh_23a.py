@@ -7,16 +7,14 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lumbar.anatomy import NFN, SCS, SS
+from lumbar.images.slices import Ints
+from lumbar.images.volumes import Pixels
 from lumbar.items.base import batch_to_device
 from lumbar.items.level_items import LevelDataset, collate_levels, level_key
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
-
-Ints = NDArray[np.int64]
-Pixels = NDArray[np.uint8]
 
 MIRRORED_SHARE: Final = 0.5
 """Share of axial sequences that `cfg.mirror` turns over."""

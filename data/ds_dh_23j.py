@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from data import ds_dh_23a
 from lumbar.anatomy import MISSING, NFN, PARTS, SCS, SERIES_TYPES
 from lumbar.config import Config
+from lumbar.images.slices import Ints
 from lumbar.items.augment import Augmentation, Mode
 from lumbar.items.base import batch_to_device
 from lumbar.items.level_items import collate_levels
@@ -37,7 +37,7 @@ class CustomDataset(ds_dh_23a.CustomDataset):
             for part in (NFN, SCS)
         }
 
-    def extra(self, part: str, number: int, rows: NDArray[np.int64]) -> dict[str, Any]:
+    def further_entries(self, part: str, number: int, rows: Ints) -> dict[str, Any]:
         """Give the sagittal labels of a row's study and level."""
         study, level = (getattr(self.sequences[part], name)[[number]] for name in ("study_id", "level"))
         result: dict[str, Any] = {}

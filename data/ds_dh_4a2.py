@@ -7,10 +7,10 @@ import pandas as pd
 
 from lumbar.anatomy import AXIAL_T2, SS
 from lumbar.config import Config
-from lumbar.images.slices import SliceIndex
+from lumbar.images.slices import Floats, Ints, SliceIndex
 from lumbar.items.augment import Augmentation, Mode
 from lumbar.items.base import batch_to_device, stack_rows
-from lumbar.items.localiser_items import COORDINATES, Floats, Ints, PointDataset
+from lumbar.items.localiser_items import PointDataset
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
 
@@ -32,7 +32,7 @@ class CustomDataset(PointDataset):
         known = (row >= 0) & (marked["part"] == SS).to_numpy()
         rows, item = np.unique(row[known], return_inverse=True)
         place = item, marked["side"].to_numpy(np.int64)[known]
-        total, count = np.zeros((len(rows), 2, COORDINATES)), np.zeros((len(rows), 2, 1))
+        total, count = np.zeros((len(rows), 2, 2)), np.zeros((len(rows), 2, 1))
         np.add.at(total, place, marked.loc[known, ["x", "y"]].to_numpy(np.float64))
         np.add.at(count, place, 1)
         return rows, np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -6,8 +6,7 @@ import numpy as np
 
 from data import ds_dh_4a2
 from data.ds_dh_4a2 import batch_to_device, tr_collate_fn, val_collate_fn
-from lumbar.images.slices import SliceIndex
-from lumbar.items.localiser_items import Floats, Ints
+from lumbar.images.slices import Floats, Ints, SliceIndex
 
 __all__ = ["CustomDataset", "batch_to_device", "tr_collate_fn", "val_collate_fn"]
 

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from lumbar.cli import UserError, nearest
 from lumbar.config import Config
-from lumbar.images.volumes import resize
+from lumbar.images.volumes import Pixels, resize
 
-Pixels = NDArray[np.uint8]
 Points = NDArray[np.float64]
 Mode = Literal["train", "val", "test"]
 

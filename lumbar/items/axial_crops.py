@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import LEVELS
-from lumbar.images.slices import SliceIndex
-from lumbar.items import boxes
-from lumbar.items.sequences import Floats, Ints, Sequences, level_numbers
+from lumbar.images.slices import Floats, Ints, SliceIndex
+from lumbar.items.sequences import Sequences, level_numbers, square
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ def axial_sequences(mapping: pd.DataFrame, points: pd.DataFrame, slices: SliceIn
         level=level.astype(np.int64),
         start=ends - (stop - start),
         stop=ends,
-        box=boxes.square(centre, np.maximum(side, SMALLEST_SIDE) // 2),
+        box=square(centre, np.maximum(side, SMALLEST_SIDE) // 2),
         size=slices.common_size[series],
     ).take(made)
 

@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from lumbar import tables
 from lumbar.anatomy import GRADE_WEIGHTS, LEVELS, NFN, PARTS, SERIES_TYPES, SS
 from lumbar.config import Config
+from lumbar.images.slices import Ints
+from lumbar.images.volumes import Pixels
 from lumbar.items.augment import Augmentation, Mode, input_size
 from lumbar.items.axial_crops import axial_sequences
 from lumbar.items.base import ItemDataset, Row, as_tensors, pad_rows
 from lumbar.items.sagittal_crops import sagittal_sequences
 from lumbar.items.sequences import Sequences
 from lumbar.labels.human import StudyGrades
-
-Ints = NDArray[np.int64]
-Pixels = NDArray[np.uint8]
 
 SIDED: Final = ("target", "nfn_label")
 """Entries of a row that hold a left and a right grade."""
@@ -132,13 +131,13 @@ class LevelDataset(ItemDataset):
             "level_num": sequences.level[number],
             "condition": PARTS.index(part),
             "instance_numbers": sequences.slices.instance[rows],
-            **self.extra(part, number, rows),
+            **self.further_entries(part, number, rows),
         }
         if reversed_ != mirrored:
             row |= {name: row[name][::-1] for name in SIDED if name in row}
         return as_tensors(row)
 
-    def extra(self, part: str, number: int, rows: Ints) -> dict[str, Any]:
+    def further_entries(self, part: str, number: int, rows: Ints) -> dict[str, Any]:
         """Further entries of a row; none here."""
         return {}
 

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from lumbar.config import Config
-from lumbar.images.slices import SliceIndex
+from lumbar.images.slices import Floats, Ints, SliceIndex
 from lumbar.images.volumes import resize
 from lumbar.items.augment import Augmentation, Mode
 from lumbar.items.base import ItemDataset, Row, as_tensors
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-COORDINATES: Final = 2
-"""x and y."""
 
 
 class PointDataset(ItemDataset):
@@ -83,7 +75,7 @@ class PointDataset(ItemDataset):
             {
                 "input": images if self.neighbours else images[0],
                 "target": target.ravel().astype(np.float32),
-                "target_mask": np.repeat(annotated, COORDINATES).astype(np.int64),
+                "target_mask": np.repeat(annotated, 2).astype(np.int64),
                 "series_id": self.slices.series_id[row],
                 "instance_numbers": self.slices.instance[row],
             }

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import LEVELS
-from lumbar.images.slices import SliceIndex
-from lumbar.items import boxes
-from lumbar.items.sequences import Floats, Ints, Sequences, level_numbers
+from lumbar.images.slices import Floats, Ints, SliceIndex
+from lumbar.items.sequences import Sequences, level_numbers, square
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ def sagittal_sequences(points: pd.DataFrame, slices: SliceIndex, threshold: floa
         level=level.astype(np.int64),
         start=start[series],
         stop=stop[series],
-        box=boxes.square(centre[made], half[made]),
+        box=square(centre[made], half[made]),
         size=slices.common_size[series],
     )
 
@@ -123,6 +122,6 @@ def lumbar_sequences(points: pd.DataFrame, slices: SliceIndex) -> Sequences:
         level=np.full(len(series), len(LEVELS) // 2),
         start=slices.first[series],
         stop=slices.first[series + 1],
-        box=boxes.square((lowest + highest) / 2, LUMBAR_REACH * (highest - lowest).max(axis=1)),
+        box=square((lowest + highest) / 2, LUMBAR_REACH * (highest - lowest).max(axis=1)),
         size=slices.common_size[series],
     )

@@ -6,9 +6,10 @@ import pytest
 from lumbar.anatomy import LEVELS
 from lumbar.images.slices import SliceIndex
 from lumbar.images.volumes import VolumeStore
-from lumbar.items.sequences import Sequences, level_numbers
+from lumbar.items.sequences import Sequences, level_numbers, square, to_pixels
 
 HEIGHT, WIDTH = 40, 60
+BOXED = 100, 80
 
 
 @pytest.fixture
@@ -70,3 +71,28 @@ def test_only_the_asked_slices_are_read(store, sequences):
 def test_level_numbers():
     assert level_numbers(pd.DataFrame({"level": LEVELS})).tolist() == [0, 1, 2, 3, 4]
     assert level_numbers(pd.DataFrame({"level": []})).tolist() == []
+
+
+@pytest.mark.parametrize(("rounding", "expected"), [
+    ("outward", (9, 19, 31, 41)), ("nearest", (10, 20, 30, 40)), ("towards zero", (9, 19, 30, 40)),
+])  # fmt: skip
+def test_rounding(rounding, expected):
+    box = square((20.1, 30.1), 10.2)
+    np.testing.assert_allclose(box, (9.9, 19.9, 30.3, 40.3))
+    assert to_pixels(box, BOXED, rounding).tolist() == list(expected)
+
+
+def test_clipped_to_the_slice():
+    assert to_pixels(square((5, 75), 10.0), BOXED, "nearest").tolist() == [0, 65, 15, 80]
+
+
+@pytest.mark.parametrize(("centre", "expected"), [
+    ((-50, 40), (0, 35, 1, 45)), ((150, 40), (99, 35, 100, 45)), ((50, 200), (45, 79, 55, 80)),
+])  # fmt: skip
+def test_a_box_outside_the_slice_keeps_a_pixel(centre, expected):
+    assert to_pixels(square(centre, 5.0), BOXED, "outward").tolist() == list(expected)
+
+
+def test_many_at_once():
+    boxes = to_pixels(square([[20, 30], [5, 75]], [10, 10]), [BOXED, BOXED], "nearest")
+    assert boxes.tolist() == [[10, 20, 30, 40], [0, 65, 15, 80]]
