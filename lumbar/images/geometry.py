@@ -91,9 +91,8 @@ class SlicePlane:
         ndarray, shape (..., 3)
             Patient coordinates, mm.
         """
-        pixels = np.asarray(xy, dtype=np.float64)
-        x, y = pixels[..., :1], pixels[..., 1:2]
-        return self.origin + x * self.col_spacing * self.row_dir + y * self.row_spacing * self.col_dir
+        orientation = np.concatenate([self.row_dir, self.col_dir])
+        return to_patient(np.asarray(xy), self.origin, orientation, np.array([self.row_spacing, self.col_spacing]))
 
     def to_pixels(self, points: ArrayLike) -> Vector:
         """Patient mm to pixels; a point off the plane is projected along the normal.
@@ -125,6 +124,25 @@ class SlicePlane:
             mm, positive on the side that the normal points to.
         """
         return (np.asarray(points, dtype=np.float64) - self.origin) @ self.normal
+
+
+def to_patient(xy: NDArray, position: Vector, orientation: Vector, spacing: Vector) -> Vector:
+    """Turn pixel positions, on one slice or each on its own, into patient mm.
+
+    Parameters
+    ----------
+    xy : ndarray, shape (..., 2)
+        x (column) and y (row), pixels.
+    position, orientation, spacing : ndarray, shapes (..., 3), (..., 6), (..., 2)
+        ImagePositionPatient, ImageOrientationPatient and PixelSpacing (between rows, between columns) of the slices.
+
+    Returns
+    -------
+    ndarray, shape (..., 3)
+        Patient coordinates, mm; NaN where the slice lacks a tag.
+    """
+    along_row, along_column = orientation[..., :3], orientation[..., 3:]
+    return position + xy[..., :1] * spacing[..., 1:] * along_row + xy[..., 1:] * spacing[..., :1] * along_column
 
 
 def orientation_name(orientation: ArrayLike) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lumbar.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1
+from lumbar.images.geometry import to_patient
 from lumbar.images.slices import SliceIndex
 from lumbar.items.sequences import level_numbers
 from lumbar.tables import AXIAL_LEVELS
@@ -57,7 +58,8 @@ def map_levels(
     slices = SliceIndex(meta)
     used = used.assign(row=slices.find(used["series_id"], used["instance_number"]))
     used = used[used["row"] >= 0]
-    millimetres = to_patient(slices, used["row"].to_numpy(), used[["x", "y"]].to_numpy(np.float64))
+    row, xy = used["row"].to_numpy(), used[["x", "y"]].to_numpy(np.float64)
+    millimetres = to_patient(xy, slices.position[row], slices.orientation[row], slices.spacing[row])
     located = np.flatnonzero(np.isfinite(millimetres).all(axis=1))
     if len(located) < len(used):
         _log.warning("%d of %d level points lie on slices without geometry", len(used) - len(located), len(used))
@@ -82,30 +84,6 @@ def _sources(used: pd.DataFrame, series: pd.DataFrame) -> NDArray[np.bool_]:
     without = ~used["study_id"].isin(used.loc[first_choice, "study_id"])
     _log.info("studies mapped from T2 series for want of a T1 source: %d", used.loc[without, "study_id"].nunique())
     return (first_choice | without).to_numpy()
-
-
-def to_patient(slices: SliceIndex, rows: NDArray[np.int64], xy: Floats) -> Floats:
-    """Pixel positions on many slices to patient mm.
-
-    The same as `lumbar.images.geometry.SlicePlane.to_patient`, for one point on each of many slices.
-
-    Parameters
-    ----------
-    slices : SliceIndex
-        Slices.
-    rows : ndarray, shape (N)
-        The slice of each point.
-    xy : ndarray, shape (N, 2)
-        x, y, pixels.
-
-    Returns
-    -------
-    ndarray, shape (N, 3)
-        NaN where the slice lacks a geometry tag.
-    """
-    along_row, along_column = slices.orientation[rows, :3], slices.orientation[rows, 3:]
-    spacing = slices.spacing[rows]  # between rows, between columns
-    return slices.position[rows] + xy[:, :1] * spacing[:, 1:] * along_row + xy[:, 1:] * spacing[:, :1] * along_column
 
 
 def _map_series(

@@ -25,8 +25,8 @@ from lumbar.anatomy import (
     SS,
     TARGETS,
 )
+from lumbar.images.geometry import to_patient
 from lumbar.images.slices import SliceIndex
-from lumbar.localise.axial_mapping import to_patient
 from lumbar.predict.locating import Located
 from lumbar.predict.record import MODELS, NEIGHBOUR, OTHER_SERIES, SHARES, AxialView
 from lumbar.predict.study_grades import TARGET_PARTS
@@ -169,8 +169,8 @@ class Checker:
         shown = self.located.canal.get(series_id)
         if shown is None:
             return None
-        row = np.repeat(self.slices.find(series_id, shown.instance), len(shown.points))
-        return to_patient(self.slices, row, shown.points)
+        row, slices = self.slices.find(series_id, shown.instance), self.slices
+        return to_patient(shown.points, slices.position[row], slices.orientation[row], slices.spacing[row])
 
     def _scatter(self, series_id: int) -> float:
         """By how much the networks disagree on the levels of a series' canal slice, mm; 0 where unknown."""

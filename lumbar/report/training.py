@@ -18,9 +18,9 @@ from lumbar.engine.runs import Run, find_runs
 from lumbar.grades.scoring import ANY_SEVERE
 from lumbar.html.charts import COLOURS, draw, steps
 from lumbar.html.page import write_page
+from lumbar.localise.point_errors import Errors, localisation_errors
 from lumbar.report.calibration import confusion, labelled, reliability_chart
 from lumbar.report.histories import learning_curves, run_line, troubles
-from lumbar.report.localisation import Errors, localisation_errors
 from lumbar.report.scores import SCORE, Outcome, grade_outcomes
 from lumbar.report.worst import Slices, worst_studies, worst_targets
 from lumbar.tables import FOLDS, read_table
@@ -227,7 +227,7 @@ def _localisation(errors: Errors, slices: Slices) -> dict[str, Any]:
     rows = [
         (name, len(values), *np.quantile(values, (0.5, 0.9), method="inverted_cdf"), np.mean(values <= close),
          np.mean(values <= usable))
-        for name, values in (*errors.groups.items(), ("all", np.concatenate(list(errors.groups.values()))))
+        for name, values in (*errors.groups.items(), ("all", errors.values))
         if len(values)
     ]  # fmt: skip
     with draw(f"errors-{errors.title}", f"Distribution of errors: {errors.title}; the table holds the numbers") as c:

@@ -15,7 +15,7 @@ from lumbar.engine.runs import Ints
 from lumbar.html.page import number
 from lumbar.html.pictures import Mark, Picture, around, make_picture, read_cached_slice
 from lumbar.labels.human import LEFT, PART_CONDITIONS, human_points
-from lumbar.report.localisation import SIDES, Errors
+from lumbar.localise.point_errors import SIDES, Errors
 from lumbar.report.scores import Outcome
 from lumbar.tables import AXIAL_XY, LABEL_COORDINATES, META, SAGITTAL_XY, Table, read_table
 

@@ -3,9 +3,7 @@ import pandas as pd
 import pytest
 
 from lumbar.anatomy import LEVELS
-from lumbar.images.geometry import SlicePlane
-from lumbar.images.slices import SliceIndex
-from lumbar.localise.axial_mapping import map_levels, to_patient
+from lumbar.localise.axial_mapping import map_levels
 
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -105,12 +103,3 @@ def test_t2_series_count_only_where_a_study_has_no_t1_source():
     # A T1 series without a foraminal slice is no source: then the T2 series is one.
     mapping = map_levels(scores[1:], points, meta, series)
     assert mapping.groupby("series_id")["source_series_id"].unique().map(list).to_dict() == {20: [11], 40: [12]}
-
-
-def test_to_patient_agrees_with_the_slice_plane():
-    rng = np.random.default_rng(0)
-    axes = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    tags = (1.0, 2.0, 3.0), (*axes[0], *axes[1]), (0.4, 0.9)
-    index = SliceIndex(pd.DataFrame([meta_row(10, 1, tags[0], tags[1], spacing=tags[2])]))
-    xy = rng.uniform(0, 400, (5, 2))
-    np.testing.assert_allclose(to_patient(index, np.zeros(5, int), xy), SlicePlane.from_tags(*tags).to_patient(xy))

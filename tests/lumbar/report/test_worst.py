@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lumbar.anatomy import MISSING, TARGETS
-from lumbar.report.localisation import localisation_errors
+from lumbar.localise.point_errors import localisation_errors
 from lumbar.report.scores import Outcome
 from lumbar.report.worst import MOST_PER_STUDY, Slices, target_name, worst_studies, worst_targets
 from lumbar.tables import AXIAL_XY, LABEL_COORDINATES, META, read_table, write_table

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lumbar.anatomy import LEVELS
-from lumbar.report.localisation import Errors, localisation_errors
+from lumbar.localise.point_errors import Errors, localisation_errors
 from lumbar.tables import (
     AXIAL_LEVELS,
     AXIAL_XY,
