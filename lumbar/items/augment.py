@@ -97,9 +97,9 @@ class Recipe:
     shift : (float, float)
         Largest shift along x and y, shares of the width and the height.
     scale : float
-        x and y are each scaled by a factor between 1 - scale and 1 + scale of their own.
+        x and y are scaled by two factors between 1 - scale and 1 + scale.
     rotate : float
-        Largest angle either way, degrees.
+        Largest angle to either side, degrees.
     light : float
         Largest change of contrast, and of brightness as a share of white.
     holes : (int, int)

@@ -69,7 +69,7 @@ class ItemDataset(Dataset[Any]):
         Parameters
         ----------
         table : Table
-            Which table.
+            One of `lumbar.tables`.
         path : str
             The config's path, relative to the data folder.
         optional : bool

@@ -84,9 +84,9 @@ class Sequences:
         store : VolumeStore
             The cache.
         number : int
-            Which sequence.
+            Number of the sequence.
         rows : ndarray, shape (S)
-            Which slices, usually `slice_rows`.
+            Rows of the slice index, usually `slice_rows`.
         size : tuple of int
             Height and width of the result, pixels.
         turned : bool

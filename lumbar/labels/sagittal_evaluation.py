@@ -55,7 +55,7 @@ def true_shift(points: pd.DataFrame, truth: pd.DataFrame) -> int | None:
 
 
 def accuracy(labels: pd.DataFrame, truth: pd.DataFrame, meta: pd.DataFrame) -> Accuracy:
-    """Measure label points against the truth of their own slice and level.
+    """Measure label points against the truth of the same slice and level.
 
     Parameters
     ----------

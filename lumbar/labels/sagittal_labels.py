@@ -2,7 +2,7 @@
 
 Two sources. *SpineNet*: a level point lies between the outlines of two vertebrae; since SpineNet can miscount by one
 vertebra, a series is kept only where the human coordinates say clearly which count is right. *Coordinates*: the human
-points alone, carried to the slices around them. All frames here have one row per point.
+points alone, carried to the slices around them. Frames here hold a point in each row, and levels as 0 (L1/L2) to 4.
 """
 
 from __future__ import annotations

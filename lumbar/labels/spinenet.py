@@ -1,4 +1,4 @@
-"""SpineNet, run in a Python of its own: volumes of sagittal series go in, vertebra outlines come out.
+"""SpineNet, run in a separate Python: volumes of sagittal series go in, vertebra outlines come out.
 
 The package `spinenet` needs another Python and another PyTorch than this project, so that
 `lumbar.labels.spinenet_runner` runs it as a child process. SpineNet's licence is for non-commercial research only and

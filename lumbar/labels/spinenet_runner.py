@@ -1,4 +1,4 @@
-"""Runs SpineNet for `lumbar.labels.spinenet`, as a program of its own in SpineNet's own Python (3.9 to 3.11).
+"""Runs SpineNet for `lumbar.labels.spinenet`, as a separate program in SpineNet's Python (3.9 to 3.11).
 
 Nothing here may import lumbar, nor use syntax newer than Python 3.9. Arguments: device, threads. On stdin, per series:
 one JSON line ``{"shape": [height, width, slices], "spacing": [rows, columns]}``, then the volume as float32. On stdout,

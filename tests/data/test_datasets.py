@@ -225,9 +225,9 @@ def test_a_box_counts_with_what_it_has_beyond_the_right_edge(x, trusted, make_da
     (number,) = np.flatnonzero((sequences.series_id == 910000000) & (sequences.level == 2))
     sequences.box[number] = [60, 60, 180, 180]
     points = dataset.read_human_points()
-    own = (points["series_id"] == 910000000) & (points["level"] == 2) & (points["side"] == 0)
-    points.loc[own, ["x", "y"]] = [x, 120]
-    _, target = check_centring(sequences, dataset.target["nfn"], points[own], "nfn")
+    left = (points["series_id"] == 910000000) & (points["level"] == 2) & (points["side"] == 0)
+    points.loc[left, ["x", "y"]] = [x, 120]
+    _, target = check_centring(sequences, dataset.target["nfn"], points[left], "nfn")
     assert (target[number, 0] == 0) == trusted
 
 
@@ -320,8 +320,10 @@ def test_crops_scale_with_slices_of_another_size(make_dataset, mini):
 def test_levels_without_a_close_axial_slice_are_left_out(make_dataset, mini):
     data = mini / "datamount"
     mapping = read_table(data, AXIAL_LEVELS)
-    own = (mapping["series_id"] == 910000022) & (mapping["level"] == "l5_s1")
-    mapping.loc[own, "distance"] = mapping.loc[own, "distance"].map(lambda values: [3.0 + value for value in values])
+    lowest = (mapping["series_id"] == 910000022) & (mapping["level"] == "l5_s1")
+    mapping.loc[lowest, "distance"] = mapping.loc[lowest, "distance"].map(
+        lambda values: [3.0 + value for value in values]
+    )
     write_table(mapping, data, AXIAL_LEVELS)
     sequences = make_dataset("cfg_dh_29a2", "val", parts=("ss",)).sequences["ss"]
     assert sequences.level[sequences.series_id == 910000022].tolist() == [2, 3]

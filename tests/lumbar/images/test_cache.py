@@ -210,7 +210,7 @@ def test_a_record_never_vouches_for_a_png_of_another_source(series: Path) -> Non
     assert not CachedSeries(series, "v01").keep(1, Source.of(b"one"))
 
 
-def test_what_lost_its_source_goes_and_strangers_stay(series: Path) -> None:
+def test_what_lost_its_source_goes_and_other_files_stay(series: Path) -> None:
     for name in (".3.png.abc.part", "notes.txt", "07.png"):
         (series / name).write_bytes(b"")
     cached = CachedSeries(series, "v01")

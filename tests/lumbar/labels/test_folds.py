@@ -69,8 +69,8 @@ def test_the_table_has_one_row_per_series_and_whole_patients() -> None:
 def test_studies_without_series_and_series_without_study_take_no_part() -> None:
     train = studies(8)
     series = one_series_each(train).iloc[1:]
-    stranger = pd.DataFrame({"study_id": [1], "series_id": [2], "series_description": ["Axial T2"]})
-    rows = fold_table(train, pd.concat([series, stranger]), 4, seed=0)
+    unlisted = pd.DataFrame({"study_id": [1], "series_id": [2], "series_description": ["Axial T2"]})
+    rows = fold_table(train, pd.concat([series, unlisted]), 4, seed=0)
     assert rows["study_id"].tolist() == train["study_id"].tolist()[1:]
 
 
