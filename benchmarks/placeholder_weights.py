@@ -38,8 +38,8 @@ def write_weights(
     """Write one checkpoint per config and fold, with the record of its config beside it."""
     for name in configs:
         for fold in folds:
-            own = overrides if name != MLP else {}
-            cfg = load_config(name, {**own, "weights_dir": str(folder), "fold": str(fold), "seed": str(fold + 1)})
+            changes = overrides if name != MLP else {}
+            cfg = load_config(name, {**changes, "weights_dir": str(folder), "fold": str(fold), "seed": str(fold + 1)})
             torch.manual_seed(fold + 1)
             with warnings.catch_warnings(action="ignore"):
                 network = find_module("models", cfg.model, ["Net"], name).Net(

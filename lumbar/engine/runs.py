@@ -265,10 +265,10 @@ def predicted_grades(run: Run, folds: pd.DataFrame) -> tuple[Ints, Floats] | Non
     except (KeyError, AttributeError, IndexError, ValueError) as error:
         raise UserError(f"{run.val_data} is not what the config makes ({type(error).__name__}: {error})") from error
     study_id, logits = output["study_id"].numpy(), output["logits"].double().numpy()
-    stranger = np.setdiff1d(study_id, rows["study_id"])
-    if len(stranger):
+    unexpected = np.setdiff1d(study_id, rows["study_id"])
+    if len(unexpected):
         raise UserError(
-            f"{run.val_data}: predicts study {stranger[0]}, which is not in fold {max(run.fold, 0)} of the fold file; "
+            f"{run.val_data}: predicts study {unexpected[0]}, which is not in fold {max(run.fold, 0)} of the fold file; "
             "it was made with other folds and is not out-of-fold here: train it again"
         )
     order = study_id.argsort()

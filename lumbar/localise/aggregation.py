@@ -39,9 +39,9 @@ def find_outputs(
     weights : Path
         The folder of all configs' outputs.
     config : str
-        Which config.
+        Name of the localiser's config.
     folds : sequence of int
-        Which folds.
+        The folds that are put together.
     seed : int
         Take this seed's; -1: any.
     allow_missing : bool
@@ -82,7 +82,7 @@ def common_value(runs: Sequence[Run], key: str, chosen: str | None) -> str:
     key : str
         `mask_objective` or `count_objective`: it says what the outputs mean.
     chosen : str or None
-        The user's word, which stands above the snapshots.
+        The value that the user names, which stands above the snapshots.
 
     Raises
     ------

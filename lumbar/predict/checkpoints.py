@@ -20,7 +20,7 @@ from lumbar.engine.runs import CHECKPOINT, restore_config, runs_of
 from lumbar.roles import AXIAL, CLASSIFIERS, MLP, SAGITTAL, SLICES
 
 CONFIGS: Final = (AXIAL, SAGITTAL, SLICES, *CLASSIFIERS, MLP)
-"""Whose networks a prediction uses."""
+"""Configs that a prediction uses."""
 
 INDEX: Final = "index.json"
 FORMAT: Final = 1
@@ -110,16 +110,16 @@ def _agreeing(members: Sequence[Trained], packed: bool, problems: list[str]) -> 
     """Leave out networks that were trained with other values than most of their config."""
     values = [inference_values(member.cfg) for member in members]
     usual = max(values, key=values.count)
-    for member, own in zip(members, values, strict=True):
-        if own != usual:
+    for member, found in zip(members, values, strict=True):
+        if found != usual:
             differing = ", ".join(
-                f"{key} {own[key]!r} instead of {usual[key]!r}" for key in own if own[key] != usual[key]
+                f"{key} {found[key]!r} instead of {usual[key]!r}" for key in found if found[key] != usual[key]
             )
             problem = f"{member.path}: was trained with {differing} of the other networks of {member.cfg.name}"
             if packed:
                 raise UserError(problem)
             problems.append(f"{problem}; left out")
-    return [member for member, own in zip(members, values, strict=True) if own == usual]
+    return [member for member, found in zip(members, values, strict=True) if found == usual]
 
 
 # ------------------------------------------------------------------------------------------------------ packed folders
