@@ -268,8 +268,8 @@ def predicted_grades(run: Run, folds: pd.DataFrame) -> tuple[Ints, Floats] | Non
     unexpected = np.setdiff1d(study_id, rows["study_id"])
     if len(unexpected):
         raise UserError(
-            f"{run.val_data}: predicts study {unexpected[0]}, which is not in fold {max(run.fold, 0)} of the fold file; "
-            "it was made with other folds and is not out-of-fold here: train it again"
+            f"{run.val_data}: predicts study {unexpected[0]}, which is not in fold {max(run.fold, 0)} of the fold "
+            "file; it was made with other folds and is not out-of-fold here: train it again"
         )
     order = study_id.argsort()
     return study_id[order], np.where(logits.any(-1, keepdims=True), logits, np.nan)[order]
