@@ -18,7 +18,7 @@ class Net(ConditionGradingNet):
     """Also told where each slice lies: `slicelocation` (B, S), patient x + `cfg.slicelocation_clip`, whole mm."""
 
     def __init__(self, cfg: Config) -> None:
-        super().__init__(cfg, (NFN, SCS), extra_features=EMBEDDING)
+        super().__init__(cfg, (NFN, SCS), slice_features=EMBEDDING)
         self.pos_emb = nn.Embedding.from_pretrained(sinusoids(2 * cfg.slicelocation_clip + 1, EMBEDDING), freeze=False)
 
     def slice_features(self, batch: Batch) -> list[Tensor]:

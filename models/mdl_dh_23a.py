@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lumbar.anatomy import PARTS
 from lumbar.config import Config
-from lumbar.nets.grading import ConditionGradingNet
+from lumbar.nets.grading import ConditionGradingNet, known_parts
 
 
 class Net(ConditionGradingNet):
@@ -14,4 +14,5 @@ class Net(ConditionGradingNet):
     """
 
     def __init__(self, cfg: Config) -> None:
-        super().__init__(cfg, cfg.parts, built=PARTS)
+        super().__init__(cfg, PARTS)
+        self.parts = known_parts(cfg.parts)

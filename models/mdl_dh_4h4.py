@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import unpack_sequence
 
 from lumbar.config import Config
 from lumbar.nets.blocks import Batch, SequenceNet, bidirectional_lstm, choose, localiser_output, pack
-from lumbar.nets.losses import Loss, weighted_mean
+from lumbar.nets.losses import weighted_mean
 
 TYPICAL_SLICES: Final = 20.0
 """Length that gives a series weight 1 (published model)."""
@@ -50,36 +50,29 @@ class Net(SequenceNet):
             With targets `loss`, `n_valid` and the un-weighted `loss_l1`, `loss_l1_nfn`, `loss_l1_scs` (NaN without
             any label); in eval mode one row per real slice: `logits` (T, 3) and what the rows are.
         """
-        features, lengths = self.encode_slices(batch)
-        packed, _ = self.rnn(pack(features.split(lengths)))
+        features, rows = self.encode_slices(batch)
+        packed, _ = self.rnn(pack(features.split(batch["mask"].sum(1).tolist())))
         logits = self.head(torch.cat(unpack_sequence(packed))).float()  # (T, 3), row after row
         real = batch["mask"].bool()
-        rows = torch.repeat_interleave(torch.tensor(lengths, device=logits.device))  # (T) row of each real slice
         per_slice = {key: batch[key][real] for key in ("instance_numbers", "target", "target_mask") if key in batch}
         output = {}
         if "target" in batch:
             labelled = (batch["target_mask"].any(2) & real).sum(1)  # (B) slices of each series
             weight = labelled[rows] / TYPICAL_SLICES
-            error = (logits - per_slice["target"]).abs()
-            output = _losses(error, error**self.power, per_slice["target_mask"], weight)
+            output = self._losses(logits, per_slice["target"], per_slice["target_mask"], weight)
         if not self.training:
             output |= localiser_output({**per_slice, "series_id": batch["series_id"][rows]}, logits)
         return output
 
-
-def _losses(error: Tensor, cost: Tensor, mask: Tensor, weight: Tensor) -> dict[str, Tensor]:
-    """Average absolute errors and their costs (T, 3) where `mask` (T, 3) is 1; `weight` (T) is for the costs alone."""
-    error, cost, counted = error[:, COUNTED], cost[:, COUNTED], mask[:, COUNTED]
-    nfn, scs = (weighted_mean(error[:, kind], counted[:, kind]) for kind in (slice(0, 2), slice(2, 4)))
-    return {
-        "loss": weighted_mean(cost, weight[:, None] * counted, counted).value,
-        "loss_l1": weighted_mean(error, counted).report(),
-        "loss_l1_nfn": _either(nfn, scs),
-        "loss_l1_scs": _either(scs, nfn),
-        "n_valid": mask.sum(),
-    }
-
-
-def _either(first: Loss, second: Loss) -> Tensor:
-    """Report the first loss, or the second where the first has no label."""
-    return torch.where(first.defined, first.report(), second.report())
+    def _losses(self, logits: Tensor, target: Tensor, mask: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        """Average errors (T, 3) where `mask` (T, 3) is 1; `weight` (T) is for the loss that is trained alone."""
+        error, counted = (logits - target).abs()[:, COUNTED], mask[:, COUNTED]
+        nfn, scs = (weighted_mean(error[:, kind], counted[:, kind]) for kind in (slice(0, 2), slice(2, 4)))
+        return {
+            "loss": weighted_mean(error**self.power, weight[:, None] * counted, counted).value,
+            "loss_l1": weighted_mean(error, counted).report(),
+            # Of a batch that shows one kind alone, that kind stands for both.
+            "loss_l1_nfn": torch.where(nfn.defined, nfn.value, scs.report()).detach(),
+            "loss_l1_scs": torch.where(scs.defined, scs.value, nfn.report()).detach(),
+            "n_valid": mask.sum(),
+        }

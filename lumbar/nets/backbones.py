@@ -9,8 +9,6 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final, Literal
 
@@ -53,11 +51,16 @@ def create_backbone(
     if output_stride != 32:
         options["output_stride"] = output_stride
     if pretrained:
+        offline = hub.HF_HUB_OFFLINE
         try:
-            with _no_waiting_for_the_hub():
-                return timm.create_model(name, pretrained=True, **options)
+            # An unreachable hub is not asked at all: its client would retry for a minute per file. What lies in the
+            # client's cache is still found.
+            hub.HF_HUB_OFFLINE = offline or not hub_reachable()
+            return timm.create_model(name, pretrained=True, **options)
         except Exception as error:  # the download client raises anything from OSError to classes of its own
             reason = f"backbone {name!r}: its pretrained weights cannot be had ({str(error).splitlines()[0]})"
+        finally:
+            hub.HF_HUB_OFFLINE = offline
         if pretrained != "fallback":
             raise UserError(
                 f"{reason}; connect once to fetch them, or start from random weights with --pretrained False "
@@ -84,17 +87,3 @@ def hub_reachable() -> bool:
     except OSError:
         return False
     return True
-
-
-@contextmanager
-def _no_waiting_for_the_hub() -> Iterator[None]:
-    """Within the block an unreachable hub is not asked at all: its client would retry for a minute per file.
-
-    Weights already in the client's cache are still found.
-    """
-    before = hub.HF_HUB_OFFLINE
-    hub.HF_HUB_OFFLINE = before or not hub_reachable()
-    try:
-        yield
-    finally:
-        hub.HF_HUB_OFFLINE = before

@@ -8,7 +8,7 @@ padding, so that an output does not depend on what else is in the batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
@@ -22,38 +22,44 @@ Batch = Mapping[str, Tensor]
 """What a dataset's collate function makes."""
 
 
-class GeneralisedMean(nn.Module):
+class Average(nn.Module):
+    """Average pooling; the base of the others."""
+
+    numbers: ClassVar[int] = 1
+    """How many numbers of the vector come from one map."""
+
+    def __init__(self, cfg: Config, maps: int) -> None:
+        super().__init__()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Feature maps (N, F, h, w) to vectors (N, numbers F)."""
+        return maps.mean((2, 3))
+
+
+class GeneralisedMean(Average):
     """Generalised-mean pooling: (mean of x^p)^(1/p), between average (p = 1) and maximum pooling (p large).
 
-    Parameters
-    ----------
-    trainable : bool
-        Learn p; it starts at 3 (Radenovic et al., "Fine-tuning CNN image retrieval with no human annotation", 2018).
+    The power starts at 3 (Radenovic et al., "Fine-tuning CNN image retrieval with no human annotation", 2018), and is
+    learned where `cfg.gem_p_trainable` says so.
     """
 
-    def __init__(self, trainable: bool) -> None:
-        super().__init__()
-        self.p = nn.Parameter(torch.tensor([3.0]), requires_grad=trainable)
+    def __init__(self, cfg: Config, maps: int) -> None:
+        super().__init__(cfg, maps)
+        self.p = nn.Parameter(torch.tensor([3.0]), requires_grad=cfg.gem_p_trainable)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Feature maps (N, F, h, w) to vectors (N, F)."""
         return maps.float().clamp(min=1e-6).pow(self.p).mean((2, 3)).pow(1 / self.p)
 
 
-class Average(nn.Module):
-    """Average pooling."""
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Feature maps (N, F, h, w) to vectors (N, F)."""
-        return maps.mean((2, 3))
-
-
-class SoftArgmax(nn.Module):
+class SoftArgmax(Average):
     """Average pooling, and where each feature is: its expected x and y under a softmax over the map.
 
     A linear head on places instead of mean activations learns coordinates from few images (spatial soft-argmax of
     Levine et al., "End-to-end training of deep visuomotor policies", 2016).
     """
+
+    numbers = 3
 
     def forward(self, maps: Tensor) -> Tensor:
         """Feature maps (N, F, h, w) to vectors (N, 3 F): means, then x, then y, each place in -1..1."""
@@ -66,21 +72,16 @@ WIDTH: Final = 0.3
 """Standard deviation of a Gaussian window at the start, in halves of the image's side."""
 
 
-class GaussianWindow(nn.Module):
+class GaussianWindow(Average):
     """Average pooling of each feature under a window of its own, which starts at the middle of the image.
 
     Level crops show what is to be graded near their middle and the neighbouring levels around it; a small network
     that averages everything does not learn from few images which of them is meant. Place and width are learned
     (the readout of Lurz et al., "Generalization in data-driven models of primary visual cortex", 2021).
-
-    Parameters
-    ----------
-    maps : int
-        Number of features F.
     """
 
-    def __init__(self, maps: int) -> None:
-        super().__init__()
+    def __init__(self, cfg: Config, maps: int) -> None:
+        super().__init__(cfg, maps)
         self.centre = nn.Parameter(torch.zeros(2, maps))  # y and x; the image reaches from -1 to 1
         self.log_width = nn.Parameter(torch.zeros(2, maps))  # of WIDTH: weight decay pulls to it, and to the middle
 
@@ -99,13 +100,13 @@ class GaussianWindow(nn.Module):
 NORMALIZATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {"simple": lambda images: images / 255}
 """`cfg.image_normalization`: grey values 0..255 to network input."""
 
-POOLS: Final[dict[str, Callable[[Any, int], nn.Module]]] = {
-    "avg": lambda _cfg, _maps: Average(),
-    "gem": lambda cfg, _maps: GeneralisedMean(cfg.gem_p_trainable),
-    "softargmax": lambda _cfg, _maps: SoftArgmax(),
-    "window": lambda _cfg, maps: GaussianWindow(maps),
+POOLS: Final[dict[str, type[Average]]] = {
+    "avg": Average,
+    "gem": GeneralisedMean,
+    "softargmax": SoftArgmax,
+    "window": GaussianWindow,
 }
-"""`cfg.pool`: feature maps to feature vectors, given the config and the number of maps."""
+"""`cfg.pool`: feature maps to feature vectors, made of the config and the number of maps."""
 
 
 def choose(key: str, name: str, known: Mapping[str, Any]) -> Any:
@@ -137,7 +138,7 @@ class BackboneNet(nn.Module):
         self.backbone = create_backbone(cfg.backbone, cfg.in_channels, cfg.pretrained, cfg.output_stride)
         self.maps = int(self.backbone.num_features)  # type: ignore[arg-type]
         self.pool = choose("pool", cfg.pool, POOLS)(cfg, self.maps)
-        self.features = self.maps * (3 if isinstance(self.pool, SoftArgmax) else 1)
+        self.features = self.maps * self.pool.numbers
         self.memory_format = torch.channels_last if cfg.channels_last else torch.contiguous_format
         self.backbone.to(memory_format=self.memory_format)
 
@@ -155,7 +156,7 @@ class BackboneNet(nn.Module):
 class SequenceNet(BackboneNet):
     """A backbone over the slices of sequences. Padded slices never go through it."""
 
-    def encode_slices(self, batch: Batch) -> tuple[Tensor, list[int]]:
+    def encode_slices(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Encode the real slices of a batch.
 
         Parameters
@@ -167,11 +168,11 @@ class SequenceNet(BackboneNet):
         -------
         features : Tensor, shape (T, features)
             All real slices, row after row.
-        lengths : list of int
-            Real slices of each row; their sum is T.
+        rows : Tensor, shape (T,)
+            Row of the batch that each is of.
         """
         real = batch["mask"].bool()
-        return self.encode(batch["input"][real]), real.sum(1).tolist()
+        return self.encode(batch["input"][real]), real.nonzero()[:, 0]
 
 
 def bidirectional_lstm(inputs: int, hidden: int) -> nn.LSTM:
@@ -185,7 +186,7 @@ def pack(sequences: Sequence[Tensor]) -> PackedSequence:
 
 
 def mean_over_slices(packed: PackedSequence) -> Tensor:
-    """Average an LSTM's packed output over each sequence's own slices: (rows, F)."""
+    """Average an LSTM's packed output over the slices of each sequence: (rows, F)."""
     padded, lengths = pad_packed_sequence(packed, batch_first=True)  # zeros behind the end
     return padded.sum(1) / lengths.to(padded.device)[:, None]
 

@@ -35,33 +35,27 @@ class GradingNet(SequenceNet):
     cfg : config
         Reads `hidden_dim` and what `lumbar.nets.blocks.BackboneNet` reads.
     parts : sequence of str
-        Condition groups to grade, of ``nfn scs ss``.
-    built : sequence of str, optional
-        Condition groups that the network has LSTMs and heads for, if more than it grades.
-    extra_features : int
-        Further numbers that the network appends to each slice.
+        Condition groups that the network has LSTMs and heads for, of ``nfn scs ss``.
+    slice_features : int
+        How many numbers the network itself appends to each slice (`slice_features`).
     """
 
-    def __init__(
-        self, cfg: Config, parts: Sequence[str], built: Sequence[str] | None = None, extra_features: int = 0
-    ) -> None:
+    def __init__(self, cfg: Config, parts: Sequence[str], slice_features: int = 0) -> None:
         super().__init__(cfg)
-        for part in parts:
-            choose("parts", part, READERS)
-        self.parts = [part for part in READERS if part in parts]
+        self.parts = known_parts(parts)
         self.level_emb = nn.Embedding(len(LEVELS), EMBEDDING)
-        for reader in (reader for part in READERS if part in (built or parts) for reader in READERS[part]):
-            inputs = self.features + EMBEDDING + extra_features
+        for reader in (reader for part in self.parts for reader in READERS[part]):
+            inputs = self.features + EMBEDDING + slice_features
             self.add_module(f"rnn_{reader}", bidirectional_lstm(inputs, cfg.hidden_dim))
             self.add_module(f"head_{reader}", nn.Linear(2 * cfg.hidden_dim, len(GRADES)))
         self.loss_fn = GradeLoss()
 
     def sequences(self, batch: Batch) -> list[Tensor]:
         """Encode each row's real slices and append the embedding of its level: B tensors (S_i, features)."""
-        features, lengths = self.encode_slices(batch)
-        rows = torch.repeat_interleave(torch.tensor(lengths, device=features.device))
+        features, rows = self.encode_slices(batch)
         level = self.level_emb(batch["level_num"])[rows]
-        return list(torch.cat([features, level, *self.slice_features(batch)], 1).split(lengths))
+        slices = torch.cat([features, level, *self.slice_features(batch)], 1)
+        return list(slices.split(batch["mask"].sum(1).tolist()))
 
     def slice_features(self, batch: Batch) -> list[Tensor]:
         """Give the further numbers of each real slice, tensors (T, n): none here."""
@@ -69,35 +63,43 @@ class GradingNet(SequenceNet):
 
     def grade(self, part: str, sequences: Sequence[Tensor]) -> Tensor:
         """Grade one condition group: logits (rows, 2, 3), left and right; a group without sides repeats its own."""
-        packed = pack(sequences) if sequences else None
         sides = []
         for reader in READERS[part]:
-            head = self.get_submodule(f"head_{reader}")
-            if packed is None:
+            rnn, head = self.get_submodule(f"rnn_{reader}"), self.get_submodule(f"head_{reader}")
+            if sequences:
+                pooled = mean_over_slices(rnn(pack(sequences))[0])
+            else:  # the head still stands in the graph: its gradient is 0 and not missing
                 pooled = self.level_emb.weight.new_zeros(0, head.in_features)  # type: ignore[call-overload]
-            else:
-                pooled = mean_over_slices(self.get_submodule(f"rnn_{reader}")(packed)[0])
             sides.append(head(pooled).float())
         return torch.stack([sides[0], sides[-1]], 1)
 
     def losses(self, graded: Graded) -> dict[str, Tensor]:
         """Compute `loss`, the loss of each reader, and `n_valid`, the number of labels behind them."""
-        named = {
-            part: {
-                name: self.loss_fn(logits[:, side], target[:, side]) for side, name in enumerate(READERS[part].values())
-            }
-            for part, (logits, target) in graded.items()
-        }
-        counts = [(target[:, : len(READERS[part])] != MISSING).sum() for part, (_, target) in graded.items()]
-        return {
-            **{name: loss.report() for losses in named.values() for name, loss in losses.items()},
-            "loss": self.total([list(losses.values()) for losses in named.values()]).value,
-            "n_valid": torch.stack(counts).sum(),
-        }
+        groups: list[list[Loss]] = []
+        output: dict[str, Tensor] = {}
+        for part, (logits, target) in graded.items():
+            names = READERS[part].values()
+            groups.append([self.loss_fn(logits[:, side], target[:, side]) for side in range(len(names))])
+            output |= {name: loss.report() for name, loss in zip(names, groups[-1], strict=True)}
+        labels = [(target[:, : len(READERS[part])] != MISSING).sum() for part, (_, target) in graded.items()]
+        return output | {"loss": self.total(groups).value, "n_valid": torch.stack(labels).sum()}
 
     def total(self, losses: Sequence[Sequence[Loss]]) -> Loss:
         """Combine the losses per group and side: the mean over groups of the mean over sides."""
         return mean_of_defined(mean_of_defined(sides) for sides in losses)
+
+
+def known_parts(parts: Sequence[str]) -> list[str]:
+    """Put condition groups into the order of `READERS`, in which the networks are built.
+
+    Raises
+    ------
+    UserError
+        If one is unknown.
+    """
+    for part in parts:
+        choose("parts", part, READERS)
+    return [part for part in READERS if part in parts]
 
 
 class ConditionGradingNet(GradingNet):
@@ -119,19 +121,19 @@ class ConditionGradingNet(GradingNet):
             mode `logits` (B, 2, 3), left and right, and the keys that say what a row is.
         """
         sequences = self.sequences(batch)
-        conditions = batch["condition"].tolist()
+        conditions = batch["condition"].cpu()
         logits = sequences[0].new_zeros(len(sequences), 2, len(GRADES), dtype=torch.float32)
         graded = {}
         for part in self.parts:
-            rows = [row for row, condition in enumerate(conditions) if PARTS[condition] == part]
-            index = torch.tensor(rows, dtype=torch.long, device=logits.device)
-            part_logits = self.grade(part, [sequences[row] for row in rows])
+            rows = (conditions == PARTS.index(part)).nonzero()[:, 0]
+            index = rows.to(logits.device)
+            part_logits = self.grade(part, [sequences[row] for row in rows.tolist()])
             logits = logits.index_copy(0, index, part_logits)
             if "target" in batch:
                 graded[part] = part_logits, batch["target"][index]
         output = self.losses(graded) if graded else {}
         if not self.training:
-            named = {"series_id": "series_id", "study_id": "study_id", "condition": "condition", "level": "level_num"}
-            kept = {name: batch[key] for name, key in named.items()}
-            output |= kept | {key: batch[key] for key in ("target",) if key in batch} | {"logits": logits}
+            named = {**batch, "level": batch["level_num"]}
+            kept = [key for key in ("series_id", "study_id", "condition", "level", "target") if key in named]
+            output |= {key: named[key] for key in kept} | {"logits": logits}
         return output

@@ -4,16 +4,7 @@ import pytest
 import torch
 
 from lumbar.cli import UserError
-from lumbar.nets.blocks import (
-    Average,
-    BackboneNet,
-    GaussianWindow,
-    GeneralisedMean,
-    SoftArgmax,
-    bidirectional_lstm,
-    mean_over_slices,
-    pack,
-)
+from lumbar.nets.blocks import POOLS, BackboneNet, bidirectional_lstm, mean_over_slices, pack
 
 
 def config(**changes):
@@ -21,6 +12,10 @@ def config(**changes):
               "gem_p_trainable": False, "image_normalization": "simple", "channels_last": False,
               "output_stride": 32}  # fmt: skip
     return SimpleNamespace(**values | changes)
+
+
+def pool(name, maps=1, **changes):
+    return POOLS[name](config(**changes), maps)
 
 
 def test_grey_values_of_any_type_give_the_same_features():
@@ -33,18 +28,18 @@ def test_grey_values_of_any_type_give_the_same_features():
 
 def test_pools():
     maps = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]])
-    assert Average()(maps).item() == 3
-    assert GeneralisedMean(False)(maps).item() == pytest.approx(((1 + 8 + 27 + 216) / 4) ** (1 / 3))
+    assert pool("avg")(maps).item() == 3
+    assert pool("gem")(maps).item() == pytest.approx(((1 + 8 + 27 + 216) / 4) ** (1 / 3))
 
 
 def test_softargmax_says_where_a_feature_is():
     maps = torch.zeros(1, 2, 3, 5)
     maps[0, 0, 2, 1] = 100.0
-    torch.testing.assert_close(SoftArgmax()(maps), torch.tensor([[100 / 15, 0, -0.5, 0, 1, 0]]))
+    torch.testing.assert_close(pool("softargmax", 2)(maps), torch.tensor([[100 / 15, 0, -0.5, 0, 1, 0]]))
 
 
 def test_weight_decay_pulls_a_window_to_its_start():
-    window, maps = GaussianWindow(2), torch.rand(1, 2, 6, 6)
+    window, maps = pool("window", 2), torch.rand(1, 2, 6, 6)
     start = window(maps)
     with torch.no_grad():
         window.centre += 0.5
@@ -59,7 +54,7 @@ def test_weight_decay_pulls_a_window_to_its_start():
 
 
 def test_a_window_starts_in_the_middle_and_can_move():
-    window, maps = GaussianWindow(2), torch.zeros(1, 2, 4, 5)
+    window, maps = pool("window", 2), torch.zeros(1, 2, 4, 5)
     maps[:, :, 1:3, 2] = 1.0  # a tenth of the image
     assert (window(maps) > 0.4).all()
     maps[:, :, 3, 4] = 7.0  # a corner
@@ -72,17 +67,16 @@ def test_a_window_starts_in_the_middle_and_can_move():
 
 
 @pytest.mark.parametrize(("stride", "size"), [(32, 2), (16, 4), (8, 8)])
-@pytest.mark.parametrize("pool", ["softargmax", "window"])
-def test_a_smaller_stride_gives_finer_maps(pool, stride, size):
-    net = BackboneNet(config(output_stride=stride, pool=pool)).eval()
+@pytest.mark.parametrize("name", POOLS)
+def test_a_smaller_stride_gives_finer_maps(name, stride, size):
+    net = BackboneNet(config(output_stride=stride, pool=name)).eval()
     assert net.backbone(torch.zeros(1, 1, 64, 64)).shape[2:] == (size, size)
     assert net.encode(torch.zeros(1, 1, 64, 64)).shape == (1, net.features)
 
 
 @pytest.mark.parametrize("trainable", [False, True])
 def test_the_power_of_gem_is_trained_on_request(trainable):
-    net = BackboneNet(config(pool="gem", gem_p_trainable=trainable))
-    assert net.pool.p.requires_grad == trainable
+    assert pool("gem", gem_p_trainable=trainable).p.requires_grad == trainable
 
 
 @pytest.mark.parametrize(
