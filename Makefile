@@ -9,10 +9,10 @@ DEMO ?= datamount/demo
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup test lint bench demo learning lock figures
+.PHONY: help setup test test-fast lint bench demo learning lock figures
 
 help:  ## show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(STAMP)  ## a virtual environment in .venv, redone only when the requirements change
 
@@ -25,6 +25,9 @@ $(STAMP): requirements.txt requirements_ngc.txt requirements.lock pyproject.toml
 
 test: setup  ## all tests
 	$(BIN)/python -m pytest
+
+test-fast: setup  ## tests that start no process: a minute and a half on two cores
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -119,7 +119,7 @@ def mini_folds(mini_source: Path) -> pd.DataFrame:
 
 @pytest.fixture
 def run_here(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """``run_here("aggregate_localisation.py", "--folds", 0)`` runs a command as its file, without a process start."""
 
@@ -128,6 +128,6 @@ def run_here(
         monkeypatch.setattr(sys, "argv", [str(path), *map(str, options)])
         with pytest.raises(SystemExit) as ended:
             runpy.run_path(str(path), run_name="__main__")
-        return subprocess.CompletedProcess(sys.argv, int(ended.value.code or 0), *capsys.readouterr())
+        return subprocess.CompletedProcess(sys.argv, int(ended.value.code or 0), *capfd.readouterr())
 
     return run

@@ -4,7 +4,9 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ COMMANDS = sorted(
 DOCUMENTS = [name for name in TRACKED if name.endswith(".md")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_answers_help(command: str) -> None:
     runner = "bash" if command.endswith(".sh") else sys.executable
@@ -25,10 +28,8 @@ def test_every_command_answers_help(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name.endswith(".py")])
-def test_an_unknown_option_is_bad_use(command: str) -> None:
-    result = subprocess.run(
-        [sys.executable, command, "--no-such-option"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+def test_an_unknown_option_is_bad_use(command: str, run_here: Callable[..., Any]) -> None:
+    result = run_here(command, "--no-such-option")
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
 

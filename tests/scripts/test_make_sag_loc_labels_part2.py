@@ -1,3 +1,4 @@
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -73,7 +74,7 @@ def write_outlines(data: Path, series_id: int, content: bytes) -> None:
 
 
 def test_outlines_become_labels_and_every_loss_is_reported(data: Path, run_script: Callable) -> None:
-    done = run_script(SCRIPT, "--data", data, "--source", "spinenet")
+    done = run_script(SCRIPT, "--data", data, "--source", "spinenet", "--workers", 1)
     assert done.returncode == 1  # one file is damaged
     labels = read_table(data, SAGITTAL_LABELS)
     assert list(labels.columns) == list(SAGITTAL_LABELS.columns)
@@ -93,7 +94,7 @@ def test_outlines_become_labels_and_every_loss_is_reported(data: Path, run_scrip
 
 def test_coordinates_alone_label_every_marked_series(data: Path, run_script: Callable) -> None:
     (data / TRUTH.path).unlink()
-    done = run_script(SCRIPT, "--data", data, "--source", "coordinates")
+    done = run_script(SCRIPT, "--data", data, "--source", "coordinates", "--workers", 1)
     assert done.returncode == 0, done.stderr
     labels = read_table(data, SAGITTAL_LABELS)
     assert sorted(labels["series_id"].unique()) == [GOOD, MISNAMED, ABSENT, DAMAGED, FAR]
@@ -101,7 +102,7 @@ def test_coordinates_alone_label_every_marked_series(data: Path, run_script: Cal
     assert (labels.loc[labels["series_id"] != FAR, "x"] == 160).all()
     assert "truth" not in done.stdout
     first = (data / SAGITTAL_LABELS.path).read_bytes()
-    run_script(SCRIPT, "--data", data, "--source", "coordinates", "--workers", 2)
+    run_script(SCRIPT, "--data", data, "--source", "coordinates", "--workers", 2, env=dict(os.environ))
     assert (data / SAGITTAL_LABELS.path).read_bytes() == first
 
 
@@ -117,7 +118,7 @@ def test_without_outlines_the_error_names_the_way_out(data: Path, run_script: Ca
 def test_when_no_series_survives_nothing_is_written(data: Path, run_script: Callable) -> None:
     marks = read_table(data, LABEL_COORDINATES)
     write_table(marks.assign(x=np.nan), data, LABEL_COORDINATES)
-    done = run_script(SCRIPT, "--data", data, "--source", "coordinates")
+    done = run_script(SCRIPT, "--data", data, "--source", "coordinates", "--workers", 1)
     assert done.returncode == 1
     assert "no sagittal series can be labelled from coordinates; 6 dropped: no human point" in done.stderr
     assert not (data / SAGITTAL_LABELS.path).exists()
