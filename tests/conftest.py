@@ -27,6 +27,13 @@ GOLDEN = Path(__file__).parent / "golden"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Mark tests in a browser as slow."""
+    for item in items:
+        if "browser" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worker processes are copies of this one, so that they see what a test has patched."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 CONFIGS = ("cfg_dh_05b5_loc", "cfg_dh_14p2_locsag", "cfg_dh_14s10a_locsag", "cfg_dh_12y8", "cfg_dh_29a2", "cfg_dh_29g")
 PHANTOM = "phantom=--studies 4 --test-studies 1 --seed 0"

@@ -30,6 +30,7 @@ def in_order(frame):
     return frame.sort_values([key for key in KEYS if key in frame], ignore_index=True)
 
 
+@pytest.mark.slow
 def test_the_published_tables(folder):
     for script in (XY, Z):
         done = subprocess.run([sys.executable, ROOT / script], cwd=folder, capture_output=True, text=True, check=False)

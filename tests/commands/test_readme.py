@@ -13,6 +13,8 @@ import torch
 from lumbar import tables
 from lumbar.files import read_pickle
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FOLDS = (0, 1)
 SMALL = (

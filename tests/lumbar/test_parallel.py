@@ -75,6 +75,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     (tmp_path / "waiting.py").write_text(WAITING)
     with subprocess.Popen(

@@ -20,6 +20,8 @@ from lumbar.grades.oof import read_predictions, write_predictions
 from lumbar.grades.scoring import score_parts, softmax, total_score
 from lumbar.labels.human import StudyGrades
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SHARES = np.array([GRADE_SHARES[CONDITION_PARTS[name]][level] for name in CONDITIONS for level in range(len(LEVELS))])
 COMMON_NOISE = 0.6

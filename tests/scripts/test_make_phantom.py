@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "scripts/make_phantom.py"
 OPTIONS = ("--studies", 1, "--test-studies", 1, "--seed", 1, "--irregular", 0.5)
 

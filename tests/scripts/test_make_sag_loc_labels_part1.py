@@ -10,6 +10,8 @@ import pytest
 from lumbar.labels.sagittal_labels import read_outlines
 from lumbar.tables import META, TRAIN_SERIES, VERTEBRA_OUTLINES, write_table
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = "make_sag_loc_labels_part1.py"
 
 STAND_IN = """

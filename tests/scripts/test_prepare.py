@@ -18,6 +18,8 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 from lumbar.images.cache import SOURCES
 from lumbar.tables import META, TEST_META, read_table
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 WriteDicom = Callable[..., Path]
 

@@ -15,6 +15,8 @@ from lumbar.phantom import study as study_module
 from lumbar.phantom.competition import PATHS, Options, deal_tasks, make_competition
 from lumbar.phantom.irregular import ODDITIES
 
+pytestmark = pytest.mark.slow
+
 
 def noise(patient, planes, shape, thickness, contrast, rng):
     """Stand in for the renderer, which other tests cover."""

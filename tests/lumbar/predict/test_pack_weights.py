@@ -52,6 +52,7 @@ def test_a_packed_folder_is_flat_and_says_what_it_holds(packed: Path) -> None:
     assert str(Path.home()) not in (packed / "index.json").read_text()
 
 
+@pytest.mark.slow
 def test_packed_weights_answer_as_the_tree_does(
     tmp_path: Path, weights: Path, packed: Path, make_study: Callable[..., Path]
 ) -> None:

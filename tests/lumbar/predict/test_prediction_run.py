@@ -79,6 +79,7 @@ def test_a_complete_study_is_read_by_the_models(
     assert not (tmp_path / "out_work" / "data").exists()
 
 
+@pytest.mark.slow
 def test_every_study_gets_its_rows_whatever_it_lacks(tmp_path: Path, make_study: MakeStudy, predict: Predict) -> None:
     lacking = {1: ("ax",), 2: ("t1", "t2"), 3: ("t2", "ax"), 4: ("t1", "ax"), 5: ("t1",)}
     for study, kinds in lacking.items():
@@ -233,6 +234,7 @@ def test_without_an_axial_localiser_the_sagittal_series_are_still_read(
     assert record(tmp_path, 12).source == (MODELS,) * 15 + (SHARES,) * 10
 
 
+@pytest.mark.slow
 def test_finished_studies_are_kept_until_files_or_networks_change(
     tmp_path: Path, make_study: MakeStudy, predict: Predict, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -264,6 +266,7 @@ def test_finished_studies_are_kept_until_files_or_networks_change(
     assert "1 of 2 studies are finished already" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_study_that_cannot_be_worked_on_does_not_cost_the_others(
     tmp_path: Path, make_study: MakeStudy, predict: Predict, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -361,6 +364,7 @@ def test_no_tag_of_a_patient_leaves_the_files(
                 assert text.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.slow
 def test_the_command_as_a_process(tmp_path: Path, make_study: MakeStudy, weights: Path) -> None:
     make_study(tmp_path / "images", 12)
     series = tmp_path / "series.csv"
