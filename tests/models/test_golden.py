@@ -103,6 +103,7 @@ def test_padding_reaches_neither_backbone_nor_batch_statistics(name, golden, net
     torch.testing.assert_close(*results, rtol=0, atol=0)
 
 
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
 @pytest.mark.parametrize("name", NAMES)
 def test_training_step_in_mixed_precision(name, golden, network):
     cfg, batch, expected = golden(name)
