@@ -26,7 +26,7 @@ $(STAMP): requirements.txt requirements_ngc.txt requirements.lock pyproject.toml
 test: setup  ## all tests
 	$(BIN)/python -m pytest
 
-test-fast: setup  ## tests that start no process: a minute and a half on two cores
+test-fast: setup  ## tests but those marked slow: whole commands, a browser, whole phantoms
 	$(BIN)/python -m pytest -m "not slow"
 
 lint: setup  ## ruff and mypy

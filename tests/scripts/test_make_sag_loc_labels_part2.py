@@ -92,6 +92,7 @@ def test_outlines_become_labels_and_every_loss_is_reported(data: Path, run_scrip
     assert "1 of 1 series that SpineNet misnamed are back at the right level (100.0%); 0 series kept" in done.stdout
 
 
+@pytest.mark.slow
 def test_coordinates_alone_label_every_marked_series(data: Path, run_script: Callable) -> None:
     (data / TRUTH.path).unlink()
     done = run_script(SCRIPT, "--data", data, "--source", "coordinates", "--workers", 1)
