@@ -213,6 +213,9 @@ class Config:
     resume_training: bool = key(
         False, "go on from the last checkpoint of this config, fold and seed, if there is one", matters="never"
     )
+    wait: bool = key(
+        False, "wait for another process that works on the same config, fold and seed; False: an error", matters="never"
+    )
 
     # Reporting.
     eval_steps: int = key(

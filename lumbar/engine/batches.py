@@ -7,7 +7,6 @@ ranks see the very batches of one.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from tqdm import tqdm
 from lumbar.cli import UserError, cores
 from lumbar.config import Config
 from lumbar.engine.ranks import Ranks
+from lumbar.engine.signals import outlive_signals
 
 Batches = list[list[int]]
 
@@ -153,6 +153,6 @@ def worker_errors() -> Iterator[None]:
 
 
 def _start_worker(worker: int) -> None:
-    """Give a worker one thread, and a process group of its own: Ctrl-C is for the main process, which saves first."""
+    """Give a worker one thread, and leave signals to the main process, which saves first."""
     cv2.setNumThreads(0)
-    os.setpgid(0, 0)
+    outlive_signals()

@@ -90,7 +90,7 @@ class Ranks:
 
 @contextmanager
 def start(gpus: list[int] | None = None) -> Iterator[Ranks]:
-    """Join the run's processes for the length of the block.
+    """Join the run's processes for the length of the block; each computes with ``OMP_NUM_THREADS`` threads, or one.
 
     Parameters
     ----------
@@ -109,6 +109,8 @@ def start(gpus: list[int] | None = None) -> Iterator[Ranks]:
     if world == 1:
         yield Ranks(rank, world, device)
         return
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)  # as torchrun itself sets it, but only for several ranks on one machine
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         yield Ranks(rank, world, device, dist.new_group(backend="gloo", timeout=TIMEOUT))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lumbar.config import Config
 from lumbar.engine.batches import worker_errors
-from lumbar.engine.experiment import find_modules, settle
+from lumbar.engine.experiment import find_modules, output_folder, settle
+from lumbar.engine.lock import LOCK, hold
 from lumbar.engine.ranks import start
 from lumbar.engine.signals import Stopped, StopRequest
 from lumbar.engine.trainer import Trainer
@@ -31,12 +33,16 @@ def run(cfg: Config, gpus: list[int] | None = None) -> int:
     int
         Exit status: 0, or 128 + signal when it was asked to stop.
     """
-    with start(gpus) as ranks, StopRequest() as stop, logging_redirect_tqdm(), worker_errors():
-        if not ranks.main:
-            logging.getLogger("lumbar").setLevel(logging.WARNING)
-        cfg = ranks.broadcast(settle(cfg) if ranks.main else cfg)
-        trainer = Trainer(cfg, find_modules(cfg), ranks, stop)
+    with start(gpus) as ranks, StopRequest() as stop, logging_redirect_tqdm(), worker_errors(), ExitStack() as held:
         try:
+            if ranks.main:
+                cfg = settle(cfg)
+                held.enter_context(hold(output_folder(cfg) / LOCK.format(seed=cfg.seed), cfg.wait, stop))
+            else:
+                logging.getLogger("lumbar").setLevel(logging.WARNING)
+            cfg = ranks.broadcast(cfg)
+            trainer = Trainer(cfg, find_modules(cfg), ranks, stop)
+            held.callback(trainer.close)
             if cfg.train:
                 trainer.train()
             else:
@@ -45,6 +51,4 @@ def run(cfg: Config, gpus: list[int] | None = None) -> int:
         except Stopped as stopped:
             _log.info("%s", stopped)
             return stopped.status
-        finally:
-            trainer.close()
     return 0

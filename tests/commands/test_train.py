@@ -111,7 +111,7 @@ def test_two_ranks_go_on_with_the_work_of_one_and_predict_what_one_does(
     assert two.returncode == 0, two.stderr
     assert two.stderr.count("resumed /") == two.stderr.count("epoch 2, step 10") == 1  # one rank speaks and writes
     folder = tmp_path / "weights" / CONFIG / "fold2"
-    assert len(list(folder.glob("*_seed1*"))) == 5
+    assert len(list(folder.glob("*_seed1*"))) == 6
 
     alone = {**keys, "train": False, "pretrained_weights": folder, "weights_dir": tmp_path / "alone", "seed": -1}
     assert train("-C", CONFIG, **alone).status == 0
