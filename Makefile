@@ -9,7 +9,7 @@ DEMO ?= datamount/demo
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup test test-fast lint bench demo learning lock figures
+.PHONY: help setup test test-fast test-cluster lint bench demo learning lock figures
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,6 +29,10 @@ test: setup  ## all tests
 test-fast: setup  ## tests but those marked slow: whole commands, a browser, whole phantoms
 	$(BIN)/python -m pytest -m "not slow"
 
+test-cluster: setup  ## the graph on a SLURM of two nodes that is started here; needs root and Debian's packages
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements_slurm.txt $(if $(LOCK),-c $(LOCK))
+	$(BIN)/python -m pytest tests/cluster
+
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,7 +41,7 @@ lint: setup  ## ruff and mypy
 bench: setup  ## the benchmarks, on a phantom made for them
 	$(BIN)/python benchmarks/run_all.py
 
-GRAPH := $(BIN)/snakemake --cores all --rerun-incomplete --nolock --quiet all --configfile configs/workflow_demo.yaml
+GRAPH := $(BIN)/snakemake --quiet all --configfile configs/workflow_demo.yaml
 
 demo: setup  ## everything on a synthetic competition: data, all configs, ensemble, prediction, reports; goes on if killed
 	$(GRAPH) --config data=$(DEMO) weights=$(DEMO)/weights reports=$(DEMO) submission=$(DEMO)/submission.csv
@@ -49,6 +53,7 @@ learning: setup  ## the demo with more time per config: the figures of README.md
 figures: setup  ## redraw the pictures of README.md and docs/
 	$(BIN)/python scripts/draw_pipeline.py
 	$(BIN)/python scripts/draw_phantom_figure.py
+	$(BIN)/python scripts/draw_plan.py
 
 lock: setup  ## write the exact set of installed packages to requirements.lock
 	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock

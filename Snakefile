@@ -1,23 +1,26 @@
 """The whole order of work as one graph: every rule runs a command of the README.
 
-snakemake -n                                                     the plan on the real data (configs/workflow.yaml)
-snakemake --cores all --resources gpu=4                          run it, four trainings side by side on four GPUs
-snakemake --cores 2 --configfile configs/workflow_demo.yaml      a synthetic competition on the CPU
-snakemake --cores all --config folds=[0,1]                       any key of the file, otherwise
+snakemake -n                                               the plan on the real data (configs/workflow.yaml)
+snakemake --resources gpu=4                                run it, four trainings side by side on four GPUs
+snakemake --configfile configs/workflow_demo.yaml          a synthetic competition on the CPU
+snakemake --config folds=[0,1]                             any key of the file, otherwise
+snakemake --workflow-profile profiles/slurm                on a cluster (docs/cluster.md)
 
-A run that was killed goes on with the same command: finished steps stay, a training resumes from its last epoch.
+Without another profile, profiles/default/config.yaml counts. A run that was killed goes on with the same command:
+finished steps stay, a training resumes from its last epoch.
 """
 
 from pathlib import Path
 
 from lumbar.cli import UserError
 from lumbar.config import overrides_of
-from lumbar.roles import CLASSIFIERS, INFERENCE as LOCALISERS, SAGITTAL, SLICES as Z_LOCALISER
+from lumbar.roles import AXIAL, CLASSIFIERS, INFERENCE as LOCALISERS, SAGITTAL, SLICES as Z_LOCALISER
 
 configfile: "configs/workflow.yaml"
 
 DATA, WEIGHTS, REPORTS = config["data"], config["weights"], config["reports"]
 FOLDS, SEEDS, GPUS = config["folds"], config["seeds"], config["gpus"]
+THREADS, DATA_THREADS = config["threads"], config["data_threads"]
 SEED = SEEDS[0]
 SAGITTAL_LABELS = f"{DATA}/sag_xy/shifted_spinenet_v02.csv.gz"
 AXIAL_XY = f"{DATA}/axial_xy/cfg_dh_05b5_loc_test2.csv.gz"
@@ -54,24 +57,39 @@ def start(wildcards):
     first = name not in CLASSIFIERS and wildcards.fold != "-1"  # the localisers' fold models have the first seed alone
     return [(f"{WEIGHTS}/{name}/fold{wildcards.fold}", SEED if first else wildcards.seed)] if name else []
 
+def hours_to_the_end(name, final):
+    """Hours from the start of a training to the end of the longest chain of trainings that waits for it."""
+    waiting = [other for other, first in config["starts"].items() if first == name]
+    if not final:  # the fold models of a localiser make tables
+        waiting += {SAGITTAL: [Z_LOCALISER], AXIAL: CLASSIFIERS, Z_LOCALISER: CLASSIFIERS}.get(name, [])
+    return config["hours"].get(name, 0) + max((hours_to_the_end(other, final) for other in waiting), default=0)
+
 GRADING_MODELS = [marker for name in CLASSIFIERS for marker in trained(name, seeds=SEEDS)]
 FOLD_MODELS = [marker for name in [*LOCALISERS, Z_LOCALISER] for marker in trained(name)] + GRADING_MODELS
 FINAL_MODELS = [
     marker for name in [*LOCALISERS, Z_LOCALISER, *CLASSIFIERS] for marker in trained(name, [-1], config["final_seeds"])
 ]
 
-localrules: all, evaluate_localisation, summary
+if workflow.is_main_process and workflow.local_exec and GPUS > 1 and workflow.cores < GPUS * THREADS:
+    logger.warning(
+        f"{workflow.cores} cores are too few for {GPUS} trainings side by side with {THREADS} each: a GPU stays idle; "
+        "lower threads in the configuration, or gpus"
+    )
 
-rule all:
-    input: f"{REPORTS}/summary.txt"
+localrules: all, folds, aggregate_localisation, aggregate_z_localisation, evaluate_localisation, summary
+
+rule all:  # the models too: one that was deleted is trained again
+    input: FOLD_MODELS, FINAL_MODELS, summary = f"{REPORTS}/summary.txt"
+    params: then = "Next, with real data: README.md, 'The real data, step by step'" if config["phantom"] else ""
+    shell: "cat {input.summary}; echo; echo {params.then:q}"
 
 if config["phantom"]:
 
     rule phantom:
         output: f"{DATA}/train.csv", f"{DATA}/truth.csv", f"{DATA}/phantom.json"
-        threads: workflow.cores
+        threads: DATA_THREADS
         params: options = config["phantom"]
-        shell: "python scripts/make_phantom.py --out {DATA} {params.options}"
+        shell: "exec python scripts/make_phantom.py --out {DATA} {params.options}"
 
 elif not Path(DATA, "train.csv").is_file():
     raise WorkflowError(f"{DATA}/train.csv: not there; scripts/download_data.sh fetches the competition's data")
@@ -79,33 +97,33 @@ elif not Path(DATA, "train.csv").is_file():
 rule prepare:
     input: f"{DATA}/train.csv"
     output: f"{DATA}/meta_v1.pkl"
-    threads: workflow.cores
-    shell: "python scripts/prepare.py --data {DATA}"
+    threads: DATA_THREADS
+    shell: "exec python scripts/prepare.py --data {DATA}"
 
 rule folds:
     input: f"{DATA}/train.csv"
     output: f"{DATA}/train_folded_v1.csv"
     params: options = config["fold_options"]
-    shell: "python scripts/make_folds.py --data {DATA} {params.options}"
+    shell: "exec python scripts/make_folds.py --data {DATA} {params.options}"
 
 rule outlines:
     input: rules.prepare.output
     output: touch(f"{DATA}/spinenet/found")
-    threads: workflow.cores
+    threads: DATA_THREADS
     params: python = config["spinenet_python"]
-    shell: "python scripts/make_sag_loc_labels_part1.py --data {DATA} --spinenet-python {params.python}"
+    shell: "exec python scripts/make_sag_loc_labels_part1.py --data {DATA} --spinenet-python {params.python}"
 
 rule sagittal_labels:
     input: rules.prepare.output, rules.outlines.output if config["labels"] == "spinenet" and not config["phantom"] else []
     output: SAGITTAL_LABELS
-    threads: workflow.cores
+    threads: DATA_THREADS
     params: source = config["labels"]
-    shell: "python scripts/make_sag_loc_labels_part2.py --data {DATA} --source {params.source}"
+    shell: "exec python scripts/make_sag_loc_labels_part2.py --data {DATA} --source {params.source}"
 
 rule check_data:
     input: rules.prepare.output, rules.folds.output
     output: f"{REPORTS}/check.html"
-    shell: "python scripts/check_data.py --data {DATA} --html {output}"
+    shell: "exec python scripts/check_data.py --data {DATA} --html {output}"
 
 rule train:
     input:
@@ -113,7 +131,8 @@ rule train:
         lambda wildcards: NEEDS.get(wildcards.config, []),
         lambda wildcards: [f"{folder}/trained_seed{seed}" for folder, seed in start(wildcards)],
     output: touch(WEIGHTS + "/{config}/fold{fold}/trained_seed{seed}")
-    threads: config["threads"]
+    priority: lambda wildcards: round(100 * hours_to_the_end(wildcards.config, wildcards.fold == "-1"))
+    threads: THREADS
     resources: gpu = min(GPUS, 1)
     params:
         options = lambda wildcards: overrides(wildcards.config),
@@ -122,67 +141,62 @@ rule train:
             for folder, seed in start(wildcards)
         ],
     shell:
-        "OMP_NUM_THREADS={threads} scripts/on_free_gpu.sh {GPUS} python train.py -C {wildcards.config} "
-        "--fold {wildcards.fold} --seed {wildcards.seed} --resume_training True {params.options} {params.start}"
-
-use rule train as train_first with:  # what other trainings wait for, or a core would idle at the end
-    priority: 1
-    wildcard_constraints: config = "|".join(config["starts"].values()) or "none"
-
-ruleorder: train_first > train
+        "OMP_NUM_THREADS={threads} exec scripts/on_free_gpu.sh {GPUS} python train.py -C {wildcards.config} "
+        "--fold {wildcards.fold} --seed {wildcards.seed} --resume_training True --wait True {params.options} {params.start}"
 
 rule infer:
-    input: lambda wildcards: trained(wildcards.localiser)
-    output: touch(WEIGHTS + "/{localiser}/inferred")
+    input: WEIGHTS + "/{localiser}/fold{fold}/trained_seed" + str(SEED)
+    output: touch(WEIGHTS + "/{localiser}/fold{fold}/inferred")
     wildcard_constraints: localiser = "|".join(LOCALISERS)
-    threads: workflow.cores
-    resources: gpu = GPUS
+    priority: 10_000
+    threads: THREADS
+    resources: gpu = min(GPUS, 1)
     params:
         inference = lambda wildcards: LOCALISERS[wildcards.localiser],
-        gpus = " ".join(map(str, range(GPUS))) if GPUS else "cpu " * min(workflow.cores or 1, len(FOLDS)),
         options = lambda wildcards: overrides(wildcards.localiser),
     shell:
-        "OMP_NUM_THREADS={config[threads]} ./infer_model1.sh {params.inference} {wildcards.localiser} "
-        "--folds '{FOLDS}' --gpus '{params.gpus}' --seed {SEED} {params.options}"
+        "OMP_NUM_THREADS={threads} exec scripts/on_free_gpu.sh {GPUS} python train.py -C {params.inference} "
+        "--fold {wildcards.fold} --seed {SEED} --wait True "
+        "--pretrained_weights {WEIGHTS}/{wildcards.localiser}/fold{wildcards.fold} {params.options}"
 
 rule aggregate_localisation:
-    input: expand(WEIGHTS + "/{localiser}/inferred", localiser=LOCALISERS)
+    input: expand(WEIGHTS + "/{localiser}/fold{fold}/inferred", localiser=LOCALISERS, fold=FOLDS)
     output: AXIAL_XY, SAGITTAL_XY
-    shell: "python aggregate_localisation.py --data {DATA} --weights {WEIGHTS} --folds {FOLDS} --seed {SEED}"
+    shell: "exec python aggregate_localisation.py --data {DATA} --weights {WEIGHTS} --folds {FOLDS} --seed {SEED}"
 
 rule aggregate_z_localisation:
     input: trained(Z_LOCALISER), SAGITTAL_XY
     output: SLICE_SCORES, MAPPING
-    shell: "python aggregate_z_localisation.py --data {DATA} --weights {WEIGHTS} --folds {FOLDS} --seed {SEED}"
+    shell: "exec python aggregate_z_localisation.py --data {DATA} --weights {WEIGHTS} --folds {FOLDS} --seed {SEED}"
 
 rule evaluate_localisation:
     input: MAPPING, AXIAL_XY, SAGITTAL_XY
     output: f"{REPORTS}/localisation.txt"
-    shell: "python scripts/evaluate_localisation.py --data {DATA} > {output}"
+    shell: "exec python scripts/evaluate_localisation.py --data {DATA} > {output}"
 
 rule ensemble:
     input: GRADING_MODELS
     output: f"{WEIGHTS}/cfg_mlp/scores.csv", f"{REPORTS}/scores.txt"
-    shell: "python scripts/ensemble.py --data {DATA} --weights_dir {WEIGHTS} | tee {output[1]}"
+    shell: "exec python scripts/ensemble.py --data {DATA} --weights_dir {WEIGHTS} > {output[1]}"
 
 rule predict:
     input: FOLD_MODELS, FINAL_MODELS, rules.ensemble.output
     output: config["submission"], f"{REPORTS}/prediction.html"
-    threads: workflow.cores
+    threads: DATA_THREADS
     resources: gpu = min(GPUS, 1)
     shell:
-        "scripts/on_free_gpu.sh {GPUS} python predict.py {DATA}/test_images --weights {WEIGHTS} "
+        "exec scripts/on_free_gpu.sh {GPUS} python predict.py {DATA}/test_images --weights {WEIGHTS} "
         "--series {DATA}/test_series_descriptions.csv --out {output[0]} --report {output[1]}"
 
 rule training_report:
     input: FOLD_MODELS, rules.ensemble.output
     output: f"{REPORTS}/training.html"
-    shell: "python scripts/make_report.py --data {DATA} --weights {WEIGHTS} --out {output}"
+    shell: "exec python scripts/make_report.py --data {DATA} --weights {WEIGHTS} --out {output}"
 
 rule pack:
     input: FOLD_MODELS, FINAL_MODELS, rules.ensemble.output
     output: directory(f"{WEIGHTS}_packed")
-    shell: "python scripts/pack_weights.py --weights {WEIGHTS} --out {output}"
+    shell: "exec python scripts/pack_weights.py --weights {WEIGHTS} --out {output}"
 
 rule summary:
     input:
@@ -190,10 +204,4 @@ rule summary:
         localisation = rules.evaluate_localisation.output if config["phantom"] else [],
         made = [*rules.check_data.output, *rules.training_report.output, *rules.predict.output, *rules.pack.output],
     output: f"{REPORTS}/summary.txt"
-    shell: "cat {input.localisation} {input.scores} > {output}; printf '%s\\n' '' 'Made:' {input.made} >> {output}"
-
-onsuccess:
-    if Path(f"{REPORTS}/summary.txt").is_file():
-        print(Path(f"{REPORTS}/summary.txt").read_text())
-        if config["phantom"]:
-            print("Next, with real data: README.md, 'The real data, step by step'; the same graph: snakemake -n")
+    shell: "{{ cat {input.localisation} {input.scores}; printf '%s\\n' '' 'Made:' {input.made}; }} > {output}"

@@ -1,10 +1,14 @@
 """The graph of steps: what it plans, and that its commands run and resume."""
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytestmark = pytest.mark.slow
 
@@ -98,9 +102,60 @@ def test_the_full_plan_uses_published_settings_and_gpus(tmp_path: Path) -> None:
     done = snakemake("-n", "--printshellcmds", "--config", *places(tmp_path))
     assert done.returncode == 0, done.stderr
     plan = done.stdout + done.stderr
-    assert plan.count("scripts/on_free_gpu.sh 4 python train.py") == 6 * (4 + 4)
+    assert plan.count("scripts/on_free_gpu.sh 4 python train.py") == 6 * (4 + 4) + 2 * 4  # trainings and inferences
     assert "--backbone" not in plan
-    assert "--gpus '0 1 2 3'" in plan
+
+
+def test_what_the_most_work_waits_for_goes_first(tmp_path: Path) -> None:
+    """On one GPU trainings that can start at once are run in the order of their priorities."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.csv").touch()
+    done = snakemake("-n", "--config", *places(tmp_path))
+    plan = (done.stdout + done.stderr).split("\nrule ")
+    priorities = {}
+    for job in plan:
+        if job.startswith("train:"):
+            wildcards = re.search(r"wildcards: config=(\S+), fold=(\S+), seed", job)
+            assert wildcards
+            found = re.search(r"priority: (\d+)", job)
+            priorities[wildcards[1], wildcards[2] == "-1"] = int(found[1]) if found else 0
+    hours = yaml.safe_load((ROOT / "configs" / "workflow.yaml").read_text())["hours"]
+    chain = ["cfg_dh_14p2_locsag", "cfg_dh_14s10a_locsag", "cfg_dh_12y8"]
+    assert [priorities[name, False] for name in chain] == [
+        round(100 * sum(hours[name] for name in chain[start:])) for start in range(3)
+    ]
+    assert all(priorities[name, True] == round(100 * hours[name]) for name in CONFIGS)
+
+
+def test_done_is_done_whatever_the_machine_and_deleted_weights_are_trained_again(tmp_path: Path) -> None:
+    command = ["--configfile", str(ROOT / "configs" / "workflow_demo.yaml"), "--config", *places(tmp_path), PHANTOM]
+    listed = snakemake("--summary", *command)
+    assert listed.returncode == 0, listed.stderr
+    outputs = [Path(line.split("\t")[0]) for line in listed.stdout.splitlines() if line.startswith("/")]
+    assert len(outputs) > 28
+    for output in outputs:  # all made at one time
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if output.name == "weights_packed":
+            output.mkdir()
+        else:
+            output.touch()
+        os.utime(output, (10**9, 10**9))
+    elsewhere = snakemake("-n", *command, "gpus=2", "threads=4", "data_threads=8", "--cores", "8")
+    assert re.findall(r"(?m)^(?:local)?rule (\w+):", elsewhere.stdout + elsewhere.stderr) == [
+        "all"
+    ]  # prints the summary
+    shutil.rmtree(tmp_path / "weights" / "cfg_dh_29g")
+    again = snakemake("-n", "--printshellcmds", *command)
+    trained = [line for line in (again.stdout + again.stderr).splitlines() if "train.py -C" in line]
+    assert len(trained) == 2
+    assert all("-C cfg_dh_29g " in line for line in trained)
+
+
+def test_the_default_profile_names_the_cores() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "scripts/download_data.sh" in done.stdout + done.stderr  # this far it comes
 
 
 def test_steps_run_once(tmp_path: Path) -> None:
