@@ -11,6 +11,7 @@ from lumbar.config import Config
 cfg = Config(
     dataset="ds_dh_11n4",
     model="mdl_dh_4h4",
+    localises="slices",
     aug="localiser_sagittal",
     backbone="efficientnetv2_rw_t.ra2_in1k",
     in_channels=1,

@@ -2,7 +2,8 @@
 
 A config is one frozen `Config`: plain values that nothing can change behind another config's back. What is said of a
 key is said once, where it stands: its unit, its bounds, and what it matters to. `python train.py -C <config> --help`
-prints the list with the values of that config; any key can be overridden as ``--key value``.
+prints the list with the values of that config; any key can be overridden as ``--key value``. The parsing is done here,
+as libraries for typed command lines (tyro, jsonargparse) answer a wrong key or value with several lines.
 
 What is random follows from `seed`: a dataset draws item `index` from
 ``numpy.random.default_rng([cfg.seed, dataset.epoch, index])`` (the engine sets ``dataset.epoch`` before each epoch), so
@@ -65,6 +66,11 @@ class Config:
     model: str = key("mdl_dh_4a2", "module in models/: the network and its loss")
     post_process_pipeline: str = key("pp_dummy", "module in postprocess/: what predictions mean")
     metric: str = key("default_metric", "module in metrics/: what they are worth")
+    localises: Literal["points", "slices"] = key(
+        "points",
+        "what a localiser finds, for default_metric: points of a slice, slices of a series",
+        matters="never",
+    )
     train: bool = key(True, "train; False only infers, with pretrained_weights", matters="training")
     val: bool = key(True, "validate on the held-out fold", matters="training")
     val_epochs: int = key(1, "validate after every this many epochs, and always after the last", above=0)

@@ -135,7 +135,7 @@ def read_table(data: Path, table: Table) -> pd.DataFrame:
 
 
 def write_table(frame: pd.DataFrame, data: Path, table: Table) -> Path:
-    """Write a table atomically, its own columns first, the same bytes for the same rows.
+    """Write a table atomically, its named columns first, the same bytes for the same rows.
 
     Parameters
     ----------
@@ -151,8 +151,8 @@ def write_table(frame: pd.DataFrame, data: Path, table: Table) -> Path:
     Path
         The file written.
     """
-    extra = [column for column in frame.columns if column not in table.columns]
-    ordered = frame[[*table.columns, *extra]]
+    others = [column for column in frame.columns if column not in table.columns]
+    ordered = frame[[*table.columns, *others]]
     path = data / table.path
     with atomic_path(path) as temporary:
         if path.suffix == ".pkl":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import pandas as pd
 from torch import Tensor
@@ -13,9 +12,6 @@ from lumbar.config import Config
 from lumbar.localise.point_errors import point_errors, slice_errors, slice_sizes
 from lumbar.tables import META, read_table
 
-SLICE_KINDS: Final = 3
-"""Columns of a localiser that rates slices; an even number of columns is x, y of points."""
-
 
 def calc_metric(cfg: Config, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pre: str = "val") -> dict[str, float]:
     """Measure the errors of a localiser.
@@ -23,7 +19,7 @@ def calc_metric(cfg: Config, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pr
     Parameters
     ----------
     cfg : config
-        Reads `data_dir` and `meta_table`: the metadata with the slices' sizes and pixel spacings.
+        Reads `localises`, `data_dir` and `meta_table`: the metadata with the slices' sizes and pixel spacings.
     pp_out : dict
         A localiser's output over the validation set: `logits`, `target`, `target_mask` (R, K), `series_id`,
         `instance_number` (R). Without `target` nothing can be measured.
@@ -45,7 +41,7 @@ def calc_metric(cfg: Config, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pr
     rows = {key: pp_out[key].cpu().numpy() for key in ("series_id", "instance_number")}
     predicted, target = (pp_out[key].double().cpu().numpy() for key in ("logits", "target"))
     mask = pp_out["target_mask"].bool().cpu().numpy()
-    if target.shape[1] == SLICE_KINDS:
+    if cfg.localises == "slices":
         errors = slice_errors(predicted, target, mask, rows["series_id"])
         return {"score": errors["mean_absolute_error"], **errors}
     data, table = Path(cfg.data_dir), replace(META, path=cfg.meta_table)

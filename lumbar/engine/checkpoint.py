@@ -74,14 +74,14 @@ def fit_weights(
         for name, tensor in content.get("model", content).items()
     }
     weights = {name: tensor for name, tensor in weights.items() if not name.startswith(left_out)}
-    own = model.state_dict()
-    for name in sorted(own.keys() & weights.keys()):
-        if own[name].shape != weights[name].shape:
-            shapes = f"{tuple(weights[name].shape)}, the network's has {tuple(own[name].shape)}"
+    expected = model.state_dict()
+    for name in sorted(expected.keys() & weights.keys()):
+        if expected[name].shape != weights[name].shape:
+            shapes = f"{tuple(weights[name].shape)}, the network's has {tuple(expected[name].shape)}"
             raise UserError(f"{path}: {name} has shape {shapes}; {remedy}")
-    missing = [name for name in own if name not in weights]
+    missing = [name for name in expected if name not in weights]
     lacking = [name for name in missing if not name.startswith(left_out)]
-    besides = sorted(weights.keys() - own.keys())
+    besides = sorted(weights.keys() - expected.keys())
     if strict and (lacking or besides):
         raise UserError(
             f"{path}: does not fit the network: lacks {_some(lacking)}, has besides {_some(besides)}; {remedy}, or "

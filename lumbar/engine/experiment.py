@@ -53,8 +53,8 @@ def output_folder(cfg: Config) -> Path:
     return runs.fold_folder(Path(cfg.weights_dir), cfg.name, cfg.fold)
 
 
-def settle(cfg: Config) -> Any:
-    """Resolve what a config leaves open: the debug settings, the checkpoint to start from, the seed.
+def complete(cfg: Config) -> Config:
+    """Fill in what a config leaves open: the debug settings, the checkpoint to start from, the seed.
 
     A drawn seed follows the checkpoint where there is one: when resuming, the newest of this config and fold; when
     only inferring, that of the weights, so that a prediction names the run that it comes from.

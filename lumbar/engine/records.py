@@ -19,7 +19,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lumbar.config import Config, keys_that_matter
 from lumbar.engine.runs import Run
@@ -88,15 +88,19 @@ class Trackers:
         """Record values; those that are not finite are left out."""
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
         # A tracker that fails once is dropped, with one warning.
-        self._sinks = [sink for sink in self._sinks if _guarded(sink, finite, step) is not None]
+        self._sinks = [sink for sink in self._sinks if _guarded(sink.log, finite, step) is not None]
 
     def close(self) -> None:
         """Write out what is pending."""
-        self.log({}, -1)
+        for sink in self._sinks:
+            _guarded(sink.close)
 
 
-Sink = Callable[[Mapping[str, float], int], bool]
-"""Records values at a step; nothing at step -1 means the end."""
+class Sink(NamedTuple):
+    """One tracker: what records values at a step and returns True, and what ends it."""
+
+    log: Callable[[Mapping[str, float], int], bool]
+    close: Callable[[], object]
 
 
 def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -117,10 +121,10 @@ def _tensorboard(folder: Path, step: int) -> Sink:
     def record(values: Mapping[str, float], step: int) -> bool:
         for name, value in values.items():
             writer.add_scalar(name.replace("_", "/", 1), value, step)
-        writer.flush() if step >= 0 else writer.close()
+        writer.flush()
         return True
 
-    return record
+    return Sink(record, writer.close)
 
 
 def _neptune(cfg: Config, folder: Path) -> Sink | None:
@@ -136,11 +140,9 @@ def _neptune(cfg: Config, folder: Path) -> Sink | None:
     def record(values: Mapping[str, float], step: int) -> bool:
         for name, value in values.items():
             run[name.replace("_", "/", 1)].append(value, step=step)
-        if step < 0:
-            run.stop()
         return True
 
-    return record
+    return Sink(record, run.stop)
 
 
 def write_snapshot(cfg: Config, folder: Path, world: int) -> None:

@@ -9,7 +9,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lumbar.config import Config
 from lumbar.engine.batches import worker_errors
-from lumbar.engine.experiment import find_modules, output_folder, settle
+from lumbar.engine.experiment import complete, find_modules, output_folder
 from lumbar.engine.lock import LOCK, hold
 from lumbar.engine.ranks import start
 from lumbar.engine.signals import Stopped, StopRequest
@@ -36,7 +36,7 @@ def run(cfg: Config, gpus: list[int] | None = None) -> int:
     with start(gpus) as ranks, StopRequest() as stop, logging_redirect_tqdm(), worker_errors(), ExitStack() as held:
         try:
             if ranks.main:
-                cfg = settle(cfg)
+                cfg = complete(cfg)
                 held.enter_context(hold(output_folder(cfg) / LOCK.format(seed=cfg.seed), cfg.wait, stop))
             else:
                 logging.getLogger("lumbar").setLevel(logging.WARNING)

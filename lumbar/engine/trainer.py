@@ -34,7 +34,7 @@ class Trainer:
     Parameters
     ----------
     cfg : config
-        Settled: `lumbar.engine.experiment.settle`.
+        Complete: `lumbar.engine.experiment.complete`.
     modules : Modules
         What it names.
     ranks : Ranks
@@ -145,8 +145,8 @@ class Trainer:
                     "%s, batch %d: loss is %s, step skipped; series %s", title, self.batch, losses["loss"], series
                 )
             if step_ends:
-                labelled, spoilt, stopped = ranks.any(labels > 0, not finite, bool(self.stop))
-                self.update(labelled, spoilt)
+                labelled, nonfinite, stopped = ranks.any(labels > 0, not finite, bool(self.stop))
+                self.update(labelled, nonfinite)
                 labels, finite = 0.0, True
                 bar.set_postfix(loss=f"{losses['loss']:.4g}", lr=f"{self.lr:.2g}", refresh=False)
                 validates = cfg.eval_steps > 0 and self.step % cfg.eval_steps == 0
@@ -157,10 +157,10 @@ class Trainer:
                     self.record()
                     self.net.train()
 
-    def update(self, labelled: bool, spoilt: bool) -> None:
+    def update(self, labelled: bool, nonfinite: bool) -> None:
         """Make one optimiser step, unless no label or a non-finite loss stood behind its gradients."""
         cfg = self.cfg
-        if spoilt:
+        if nonfinite:
             self.guard.restore()
             self.measured.counts["nonfinite"] += 1
             self.bad_in_a_row += 1
@@ -180,7 +180,7 @@ class Trainer:
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self.bad_in_a_row = 0
-        if not spoilt:
+        if not nonfinite:
             self.guard.keep()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1

@@ -20,8 +20,8 @@ def output(predicted, target):
     }
 
 
-def config(tmp_path):
-    return SimpleNamespace(data_dir=str(tmp_path), meta_table=META.path)
+def config(tmp_path, localises="points"):
+    return SimpleNamespace(data_dir=str(tmp_path), meta_table=META.path, localises=localises)
 
 
 def test_points_with_metadata_are_scored_in_mm(tmp_path):
@@ -40,7 +40,8 @@ def test_points_without_metadata_are_scored_as_they_are(tmp_path):
 
 
 def test_slices_are_scored_by_their_absolute_error(tmp_path):
-    metric = calc_metric(config(tmp_path), output([[1.0, 0, 0], [0, 0, 0]], [[2.0, 0, 0], [0, 0, 0]]), pd.DataFrame())
+    found = output([[1.0, 0, 0], [0, 0, 0]], [[2.0, 0, 0], [0, 0, 0]])
+    metric = calc_metric(config(tmp_path, "slices"), found, pd.DataFrame())
     assert metric["score"] == metric["mean_absolute_error"] == pytest.approx(1 / 6)
     assert metric["top_slice_within_1"] == 1
 

@@ -9,7 +9,7 @@ from lumbar import tables
 from lumbar.anatomy import TARGETS
 from lumbar.cli import UserError
 from lumbar.config import load_config
-from lumbar.engine.experiment import settle, split_patients
+from lumbar.engine.experiment import complete, split_patients
 
 
 def config(**keys: Any) -> Any:
@@ -28,33 +28,33 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_named_seed_stays_and_another_is_drawn(trained: None) -> None:
-    assert settle(config(seed=3)) == config(seed=3)
-    drawn = {settle(config()).seed for _ in range(4)}
+    assert complete(config(seed=3)) == config(seed=3)
+    drawn = {complete(config()).seed for _ in range(4)}
     assert len(drawn) == 4 and min(drawn) >= 0
 
 
 def test_a_resumed_run_takes_the_newest_seed_and_no_weights_from_the_hub(trained: None) -> None:
-    settled = settle(config(fold=2, resume_training=True))
-    assert (settled.seed, settled.pretrained) == (0, False)
-    assert settle(config(fold=2, resume_training=True, seed=8)).seed == 8
-    assert settle(config(fold=2, resume_training=True, seed=5)).pretrained is True  # nothing to resume
+    completed = complete(config(fold=2, resume_training=True))
+    assert (completed.seed, completed.pretrained) == (0, False)
+    assert complete(config(fold=2, resume_training=True, seed=8)).seed == 8
+    assert complete(config(fold=2, resume_training=True, seed=5)).pretrained is True  # nothing to resume
 
 
 def test_predictions_are_named_after_the_weights_they_come_from(trained: None) -> None:
     keys = {"train": False, "fold": 2, "pretrained_weights": "weights/cfg_dh_29a2/fold{fold}"}
-    newest = settle(config(**keys))
+    newest = complete(config(**keys))
     assert newest.pretrained_weights == "weights/cfg_dh_29a2/fold2/checkpoint_last_seed0.pth"
     assert (newest.seed, newest.pretrained) == (0, False)
-    assert settle(config(**keys, seed=8)).pretrained_weights.endswith("seed8.pth")
+    assert complete(config(**keys, seed=8)).pretrained_weights.endswith("seed8.pth")
     with pytest.raises(UserError, match=r"no checkpoint_last_seed3.pth"):
-        settle(config(**keys, seed=3))
+        complete(config(**keys, seed=3))
 
 
 def test_partial_weights_leave_the_hub_s_in_place(trained: None) -> None:
     keys = {"pretrained": "fallback", "pretrained_weights": "x.pth"}
-    assert settle(config(**keys)).pretrained is False
-    assert settle(config(**keys, pop_weights="head")).pretrained == "fallback"
-    assert settle(config(**keys, strict=False)).pretrained == "fallback"
+    assert complete(config(**keys)).pretrained is False
+    assert complete(config(**keys, pop_weights="head")).pretrained == "fallback"
+    assert complete(config(**keys, strict=False)).pretrained == "fallback"
 
 
 def test_patients_are_divided_by_fold(tmp_path: Path) -> None:
