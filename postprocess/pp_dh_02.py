@@ -25,7 +25,7 @@ def post_process_pipeline(cfg: Config, val_data: dict[str, Tensor], val_df: pd.D
     Returns
     -------
     dict
-        `logits` (N, 25, 3), `target` (N, 25), `study_id` (N), studies ascending; logits 0 and target -100 where
-        nothing was predicted.
+        `logits` (N, 25, 3), `target` (N, 25), `predicted` (N, 25), `study_id` (N), studies ascending; logits 0 and
+        target -100 where nothing was predicted.
     """
     return gather_studies(val_data, val_df, (NFN, SCS)).output()

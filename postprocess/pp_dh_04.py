@@ -26,8 +26,8 @@ def post_process_pipeline(cfg: Config, val_data: dict[str, Tensor], val_df: pd.D
     Returns
     -------
     dict
-        `logits` (N, 25, 3), `target` (N, 25), `study_id` (N), studies ascending. A condition never predicted for a
-        study has logits 0: all grades equally likely.
+        `logits` (N, 25, 3), `target` (N, 25), `predicted` (N, 25), `study_id` (N), studies ascending. A condition
+        never predicted for a study has logits 0: all grades equally likely.
     """
     studies = gather_studies(val_data, val_df, PARTS)
     if cfg.pp_bwd_fwd_fill:

@@ -272,7 +272,7 @@ def predicted_grades(run: Run, folds: pd.DataFrame) -> tuple[Ints, Floats] | Non
             "file; it was made with other folds and is not out-of-fold here: train it again"
         )
     order = study_id.argsort()
-    return study_id[order], np.where(logits.any(-1, keepdims=True), logits, np.nan)[order]
+    return study_id[order], np.where(output["predicted"].numpy()[..., None], logits, np.nan)[order]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -29,10 +29,11 @@ class StudyPredictions(NamedTuple):
     """(N, 25)."""
 
     def output(self) -> dict[str, Tensor]:
-        """Give what a post-processing returns: `logits` (N, 25, 3), `target` (N, 25), `study_id` (N)."""
+        """Give what a post-processing returns: `logits` (N, 25, 3), `target`, `predicted` (N, 25), `study_id` (N)."""
         return {
             "logits": torch.from_numpy(self.logits.astype(np.float32)),
             "target": torch.from_numpy(self.target),
+            "predicted": torch.from_numpy(self.predicted),
             "study_id": torch.from_numpy(self.study_id),
         }
 
@@ -72,7 +73,7 @@ def fill_levels(studies: StudyPredictions) -> StudyPredictions:
     """Give a level without a prediction that of the nearest level of the same condition and side.
 
     Of two levels equally near, the one below is taken (a backward fill before a forward fill, as published). Where a
-    condition was predicted at no level, the logits stay 0.
+    condition was predicted at no level, it stays without a prediction.
     """
     level = np.arange(len(LEVELS))
     distance = 2 * np.abs(level[:, None] - level) + (level < level[:, None])  # (wanted, source), above loses a tie
@@ -80,7 +81,8 @@ def fill_levels(studies: StudyPredictions) -> StudyPredictions:
     source = np.where(blocks, distance, 2 * len(LEVELS) + 1).argmin(-1)  # (N, 5, 5)
     logits = studies.logits.reshape(*source.shape, len(GRADES))
     filled = np.take_along_axis(logits, source[..., None], axis=2).reshape(studies.logits.shape)
-    return studies._replace(logits=filled)
+    predicted = np.broadcast_to(blocks.any(-1, keepdims=True), blocks.shape).reshape(studies.predicted.shape)
+    return studies._replace(logits=filled, predicted=predicted)
 
 
 def with_full_labels(studies: StudyPredictions, val_df: pd.DataFrame) -> StudyPredictions:

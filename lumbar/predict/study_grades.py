@@ -78,8 +78,8 @@ def grade(
             models[name] = np.full((*shape, len(GRADES)), np.nan)
             if not output:
                 continue
-            logits = ensemble.post_process(output, rows)["logits"].numpy().astype(np.float64)
-            predicted = logits.any(-1)  # three zeros stand for no prediction
+            grades = ensemble.post_process(output, rows)
+            logits, predicted = grades["logits"].numpy().astype(np.float64), grades["predicted"].numpy()
             models[name][predicted] = softmax(logits[predicted])
             direct = gather_studies(output, rows, PARTS).predicted & predicted
             meant = np.isin(TARGET_PARTS, ensemble.cfg.parts)
