@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from lumbar.anatomy import GRADES, MISSING
 from lumbar.config import Config
-from lumbar.grades.combiner import class_shares, mean_of_models, views
+from lumbar.grades.class_shares import class_shares
+from lumbar.grades.combiner import mean_of_models, views
 from lumbar.grades.oof import model_names
 from lumbar.grades.score_loss import score_loss, score_losses
 from lumbar.grades.scoring import PART_COLUMNS

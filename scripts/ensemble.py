@@ -35,8 +35,9 @@ from lumbar.engine.run import run as train
 from lumbar.engine.runs import Run
 from lumbar.files import atomic_path
 from lumbar.grades.combiner import COMBINED, MEAN, compare
-from lumbar.grades.oof import check_overlap, gather, model_names, write_predictions
+from lumbar.grades.oof import check_overlap, gather, model_names
 from lumbar.grades.scoring import softmax
+from lumbar.grades.submission import write_predictions
 from lumbar.labels.folds import check_grades
 from lumbar.labels.human import StudyGrades
 from lumbar.report.scores import Baselines, all_parts

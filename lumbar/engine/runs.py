@@ -271,8 +271,10 @@ def predicted_grades(run: Run, folds: pd.DataFrame) -> tuple[Ints, Floats] | Non
             f"{run.val_data}: predicts study {unexpected[0]}, which is not in fold {max(run.fold, 0)} of the fold "
             "file; it was made with other folds and is not out-of-fold here: train it again"
         )
+    if "predicted" in output:  # an ensemble answers for all targets
+        logits = np.where(output["predicted"].numpy()[..., None], logits, np.nan)
     order = study_id.argsort()
-    return study_id[order], np.where(output["predicted"].numpy()[..., None], logits, np.nan)[order]
+    return study_id[order], logits[order]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADE_SHARES, GRADE_WEIGHTS, GRADES, LEVELS, SCS, TARGETS
+from lumbar.anatomy import GRADES, LEVELS, SCS, TARGETS
 from lumbar.cli import UserError, nearest
 from lumbar.config import find_module
 from lumbar.engine import checkpoint
 from lumbar.engine.runs import CHECKPOINT, runs_of
+from lumbar.grades.class_shares import class_shares
 from lumbar.grades.oof import Floats, Ints, model_names
 from lumbar.grades.scoring import ANY_SEVERE, PART_COLUMNS, score_parts, total_score
 
@@ -27,19 +28,6 @@ OTHER_CONDITIONS: Final = ((1, 2, 3, 4), (2, 0, 3, 4), (1, 0, 4, 3), (4, 0, 1, 2
 
 MEAN, COMBINED = "mean of models", "MLP"
 """Names, beside those of the models, of what `compare` scores."""
-
-
-def class_shares() -> Floats:
-    """Give what to answer for a target about which nothing is known: probabilities (25, 3).
-
-    The grades' shares in the real data (`lumbar.anatomy.GRADE_SHARES`), weighted as the metric weights grades: of all
-    constant answers the one that scores best.
-    """
-    shares = [
-        GRADE_SHARES[CONDITION_PARTS[condition]][level] for condition in CONDITIONS for level in range(len(LEVELS))
-    ]
-    weighted = np.array(shares) * GRADE_WEIGHTS
-    return weighted / weighted.sum(-1, keepdims=True)
 
 
 def mean_of_models(probabilities: Tensor) -> Tensor:

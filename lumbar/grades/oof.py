@@ -9,28 +9,21 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lumbar.anatomy import GRADE_COLUMNS, GRADES, MISSING, TARGETS
-from lumbar.cli import UserError, nearest
+from lumbar.anatomy import GRADES, MISSING, TARGETS
+from lumbar.cli import UserError
 from lumbar.config import Config, load_config
 from lumbar.engine.runs import find_runs, predicted_grades
-from lumbar.files import atomic_path
 from lumbar.grades.scoring import softmax
-from lumbar.tables import SAMPLE_SUBMISSION, read_table
+from lumbar.grades.submission import read_predictions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-SUM_TOLERANCE: Final = 0.02
-"""How far the sum of a row's probabilities may be from 1: three values of two decimals. They are then rescaled."""
 
 _log = logging.getLogger(__name__)
 
@@ -163,70 +156,3 @@ def from_weights(weights: Path, name: str, studies: pd.DataFrame) -> tuple[Ints,
             _log.warning("%s has no predictions for fold %s: missing in the ensemble", name, fold)
     study_id, order = np.unique(np.concatenate(ids), return_index=True)
     return study_id, softmax(np.concatenate(logits)[order])
-
-
-def read_predictions(path: Path) -> tuple[Ints, Floats]:
-    """Read predictions in the submission's format.
-
-    Parameters
-    ----------
-    path : Path
-        CSV with `row_id` (``<study>_<target>``), `normal_mild`, `moderate`, `severe`; rows may be missing, and in any
-        order.
-
-    Returns
-    -------
-    study_id : ndarray, shape (N)
-        Ascending.
-    probabilities : ndarray, shape (N, 25, 3)
-        Rescaled to sum to 1; NaN where missing.
-
-    Raises
-    ------
-    UserError
-        If a column is missing, or a row is unknown, given twice or holds no probabilities; names it.
-    """
-    frame = read_table(Path(), replace(SAMPLE_SUBMISSION, path=str(path), made_by="the pipeline that it comes from"))
-    row_id = frame["row_id"].astype(str)
-    parts = [text.partition("_") for text in row_id]
-    known = {name: code for code, name in enumerate(TARGETS)}
-    for text, (study, _, name) in zip(row_id, parts, strict=True):
-        if name not in known or not study.isdecimal() or len(study) > 18:
-            hint = nearest(name, TARGETS)
-            raise UserError(f"{path}: unknown row_id {text!r}; expected <study>_<target>, as 1_{TARGETS[0]}{hint}")
-    if row_id.duplicated().any():
-        raise UserError(f"{path}: row_id {row_id[row_id.duplicated()].iloc[0]!r} is given twice; expected once")
-    values = frame[list(GRADE_COLUMNS)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    total = values.sum(1)
-    wrong_rows = ~((values >= 0).all(1) & (np.abs(total - 1) <= SUM_TOLERANCE))
-    if wrong_rows.any():
-        row = int(wrong_rows.argmax())
-        shown = ", ".join(map(str, frame.loc[frame.index[row], list(GRADE_COLUMNS)]))
-        raise UserError(
-            f"{path}: row_id {row_id.iloc[row]!r} holds {shown}; expected three probabilities that sum to 1 (leave out "
-            "the rows that were not predicted)"
-        )
-    study_id, row_study = np.unique(np.array([int(part[0]) for part in parts], np.int64), return_inverse=True)
-    result = np.full((len(study_id), len(TARGETS), len(GRADES)), np.nan)
-    result[row_study, [known[part[2]] for part in parts]] = values / total[:, None]
-    return study_id, result
-
-
-def write_predictions(path: Path, study_id: Sequence[int] | Ints, probabilities: Floats) -> Path:
-    """Write predictions in the submission's format, one row per study and target.
-
-    Parameters
-    ----------
-    path : Path
-        CSV file.
-    study_id : sequence of int, length N
-        Studies; their rows follow in this order.
-    probabilities : ndarray, shape (N, 25, 3)
-        Each triple sums to 1.
-    """
-    rows = [f"{study}_{target}" for study in study_id for target in TARGETS]
-    frame = pd.DataFrame(np.reshape(probabilities, (-1, len(GRADES))), columns=list(GRADE_COLUMNS))
-    frame.insert(0, "row_id", rows)
-    with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
-    return path

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from lumbar.cli import UserError
 from lumbar.engine.ranks import Ranks, choose_device
 from lumbar.files import locked, write_text
+from lumbar.grades.submission import Rows, read_sample, write_submission
 from lumbar.predict.checkpoints import INDEX, Trained, find_checkpoints
 from lumbar.predict.clock import Clock
 from lumbar.predict.inventory import take_inventory
@@ -29,7 +30,6 @@ from lumbar.predict.networks import OutOfMemory
 from lumbar.predict.predictor import Predictor, unanswered
 from lumbar.predict.record import Records, StudyRecord, is_finished, read_record, write_record
 from lumbar.predict.study_files import StudyFiles
-from lumbar.predict.submission import Rows, read_sample, write_submission
 from lumbar.tables import SAMPLE_SUBMISSION
 
 VERSION: Final = 1

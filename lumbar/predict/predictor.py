@@ -9,7 +9,8 @@ from lumbar.anatomy import TARGETS
 from lumbar.cli import UserError
 from lumbar.config import load_config
 from lumbar.engine.ranks import Ranks
-from lumbar.grades.combiner import Combiner, class_shares
+from lumbar.grades.class_shares import class_shares
+from lumbar.grades.combiner import Combiner
 from lumbar.grades.oof import model_names
 from lumbar.predict.caching import Cached, make_caches
 from lumbar.predict.checkpoints import Trained

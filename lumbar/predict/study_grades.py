@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADES, LEVELS, PARTS, SERIES_TYPES, TARGETS
-from lumbar.grades.combiner import Combiner, class_shares, mean_of_models
+from lumbar.grades.class_shares import class_shares
+from lumbar.grades.combiner import Combiner, mean_of_models
 from lumbar.grades.scoring import softmax
 from lumbar.grades.studies import gather_studies
 from lumbar.predict.clock import Clock

@@ -11,20 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lumbar.anatomy import GRADE_WEIGHTS, GRADES, LEVELS, MISSING, SCS, TARGETS
+from lumbar.anatomy import GRADE_WEIGHTS, GRADES, MISSING, SCS, TARGETS
 from lumbar.cli import UserError
 from lumbar.engine.runs import Floats, Ints, Run, predicted_grades
+from lumbar.grades.class_shares import counted_shares, weighted
 from lumbar.grades.oof import align
 from lumbar.grades.scoring import ANY_SEVERE, PART_COLUMNS, score_parts, softmax, total_score
 from lumbar.labels.human import StudyGrades
 
 SCORE: Final = "score"
-
-PRIOR: Final = 0.5
-"""Labels that are added to each grade of a level, so that none counts as impossible (the Jeffreys prior).
-
-Of the values tried on simulated labels of 4 to 1,500 patients it gives the baseline that is hardest to beat.
-"""
 
 
 @dataclass(frozen=True)
@@ -102,9 +97,9 @@ def all_parts(probabilities: Floats, grades: Ints) -> dict[str, float]:
 class Baselines:
     """What the class shares say about the patients of each fold.
 
-    Shares are counted per condition group and level, left and right together, over the labels of all other folds,
-    with `PRIOR` added. Plain shares are what is known without looking at a picture; weighted as the score weights
-    grades they are, where labels are many, the constant answer that scores best, and so the harder one to beat.
+    Shares are counted per condition group and level, left and right together, over the labels of all other folds
+    (`lumbar.grades.class_shares`). Plain shares are what is known without looking at a picture; weighted as the score
+    weights grades they are, where labels are many, the constant answer that scores best, and so the harder one to beat.
 
     Parameters
     ----------
@@ -119,9 +114,8 @@ class Baselines:
         self.fold = studies["fold"].to_numpy(np.int64)
         self.plain = np.empty((*self.grades.shape, len(GRADES)))
         for fold in np.unique(self.fold):
-            self.plain[self.fold == fold] = class_shares(self.grades[self.fold != fold])
-        weighted = self.plain * GRADE_WEIGHTS
-        self.weighted = weighted / weighted.sum(-1, keepdims=True)
+            self.plain[self.fold == fold] = counted_shares(self.grades[self.fold != fold])
+        self.weighted = weighted(self.plain)
 
     def outcome(self, name: str, study_id: Ints, logits: Sequence[Floats]) -> Outcome:
         """Set predictions beside labels and shares.
@@ -143,27 +137,6 @@ class Baselines:
         return Outcome(
             name, study_id, probabilities, predicted, self.grades[row], self.weighted[row], self.plain[row]
         )  # fmt: skip
-
-
-def class_shares(grades: Ints) -> Floats:
-    """Count how frequent the grades are per condition group and level.
-
-    Parameters
-    ----------
-    grades : ndarray, shape (N, 25)
-        Labels, -100 where missing.
-
-    Returns
-    -------
-    ndarray, shape (25, 3)
-        Shares with `PRIOR` added, equal for left and right; each triple sums to 1.
-    """
-    counts = (grades[..., None] == np.arange(len(GRADES))).sum(0).astype(np.float64)  # (25, 3)
-    shares = np.empty_like(counts)
-    for own in PART_COLUMNS.values():
-        levels = counts[own].reshape(-1, len(LEVELS), len(GRADES)).sum(0) + PRIOR  # (5, 3)
-        shares[own] = np.tile(levels / levels.sum(-1, keepdims=True), (own.sum() // len(LEVELS), 1))
-    return shares
 
 
 def grade_outcomes(

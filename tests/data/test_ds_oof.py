@@ -11,7 +11,7 @@ from configs.cfg_mlp import cfg as mlp
 from data.ds_oof import CustomDataset, tr_collate_fn
 from lumbar.anatomy import TARGETS
 from lumbar.cli import UserError
-from lumbar.grades.oof import write_predictions
+from lumbar.grades.submission import write_predictions
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from configs.cfg_mlp import cfg as mlp
-from lumbar.grades.combiner import class_shares, mean_of_models
+from lumbar.grades.class_shares import class_shares
+from lumbar.grades.combiner import mean_of_models
 from lumbar.grades.scoring import score_parts, softmax, total_score
 from models.mdl_mlp import Net, change, inequality
 

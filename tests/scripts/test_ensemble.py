@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADE_SHARES, GRADE_WEIGHTS, GRADES, LEVELS, PARTS, TARGETS
 from lumbar.grades.combiner import load_combiner
-from lumbar.grades.oof import read_predictions, write_predictions
 from lumbar.grades.scoring import score_parts, softmax, total_score
+from lumbar.grades.submission import read_predictions, write_predictions
 from lumbar.labels.human import StudyGrades
 
 pytestmark = pytest.mark.slow

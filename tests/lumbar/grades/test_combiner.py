@@ -11,7 +11,8 @@ import torch
 from configs.cfg_mlp import cfg as mlp
 from lumbar.anatomy import TARGETS
 from lumbar.cli import UserError
-from lumbar.grades.combiner import Combiner, class_shares, compare, load_combiner, mean_of_models, views
+from lumbar.grades.class_shares import class_shares
+from lumbar.grades.combiner import Combiner, compare, load_combiner, mean_of_models, views
 from lumbar.grades.scoring import score_parts, softmax
 from models.mdl_mlp import Net
 
@@ -36,15 +37,6 @@ def save(folder: Path, net: Net, cfg: Any, fold: int, seed: int) -> None:
     fold_folder.mkdir(parents=True, exist_ok=True)
     torch.save({"model": net.state_dict()}, fold_folder / f"checkpoint_last_seed{seed}.pth")
     (fold_folder / f"config_seed{seed}.json").write_text(json.dumps({"config": asdict(cfg)}))
-
-
-def test_class_shares_are_the_best_constant_answer():
-    shares = class_shares()
-    assert shares.shape == (25, 3)
-    assert shares.sum(1) == pytest.approx([1] * 25)
-    # Of 0.955, 0.034, 0.011, weighted 1, 2, 4.
-    assert shares[0].tolist() == pytest.approx([0.955 / 1.067, 0.068 / 1.067, 0.044 / 1.067])
-    assert np.array_equal(shares[5:10], shares[10:15])
 
 
 def test_mean_of_those_that_predicted():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from configs.cfg_mlp import cfg as mlp
-from lumbar.anatomy import PARTS, TARGETS
+from lumbar.anatomy import PARTS
 from lumbar.cli import UserError
 from lumbar.grades.oof import (
     align,
@@ -15,12 +15,9 @@ from lumbar.grades.oof import (
     from_weights,
     gather,
     model_names,
-    read_predictions,
-    write_predictions,
 )
 from lumbar.grades.scoring import softmax
-
-HEADER = "row_id,normal_mild,moderate,severe\n"
+from lumbar.grades.submission import write_predictions
 
 
 def write_val_data(folder: Path, seed: int, rows: list[tuple[int, str, int, float]]) -> Path:
@@ -40,58 +37,6 @@ def write_val_data(folder: Path, seed: int, rows: list[tuple[int, str, int, floa
 
 def folds(**study_folds: int) -> pd.DataFrame:
     return pd.DataFrame({"study_id": [int(name[1:]) for name in study_folds], "fold": list(study_folds.values())})
-
-
-def test_tables_survive_a_round_trip(tmp_path):
-    predicted = softmax(np.random.default_rng(0).normal(size=(3, 25, 3)))
-    path = write_predictions(tmp_path / "oof.csv", [7, 3, 5], predicted)
-    lines = path.read_text().splitlines()
-    assert len(lines) == 1 + 75
-    assert lines[0] == "row_id,normal_mild,moderate,severe"
-    assert lines[1].startswith("7_spinal_canal_stenosis_l1_l2,")
-    study_id, found = read_predictions(path)
-    assert study_id.tolist() == [3, 5, 7]
-    np.testing.assert_allclose(found, predicted[[1, 2, 0]], atol=1e-12)
-
-
-def test_missing_rows_are_nan_and_rounded_ones_rescaled(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text(f"{HEADER}12_{TARGETS[24]},0.33,0.33,0.33\n4_{TARGETS[0]},1,0,0\n")
-    study_id, found = read_predictions(path)
-    assert study_id.tolist() == [4, 12]
-    assert found[1, 24].tolist() == pytest.approx([1 / 3] * 3)
-    assert found[0, 0].tolist() == [1, 0, 0]
-    assert np.isnan(found).sum() == found.size - 6
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("row_id,normal_mild,moderate\n", r"lacks the column\(s\) severe"),
-        (
-            f"{HEADER}4_spinal_canal_stenosis_l1_l3,1,0,0\n",
-            "unknown row_id '4_spinal.*did you mean 'spinal_canal_stenosis_l",
-        ),
-        (f"{HEADER}study_{TARGETS[0]},1,0,0\n", "unknown row_id 'study_spinal"),
-        (f"{HEADER}4_{TARGETS[0]},1,0,0\n4_{TARGETS[0]},1,0,0\n", "is given twice"),
-        (f"{HEADER}4_{TARGETS[0]},0.5,0.4,0.3\n", "holds 0.5, 0.4, 0.3; expected three probabilities that sum to 1"),
-        (f"{HEADER}4_{TARGETS[0]},1.5,-0.5,0\n", "holds 1.5, -0.5, 0"),
-        (f"{HEADER}4_{TARGETS[0]},1,0,\n", "expected three probabilities"),
-        (f"{HEADER}4_{TARGETS[0]},1,0,no\n", "holds 1, 0, no"),
-        ("", "cannot be read"),
-    ],
-)
-def test_bad_tables_are_one_line(tmp_path, content, message):
-    path = tmp_path / "a.csv"
-    path.write_text(content)
-    with pytest.raises(UserError, match=message) as error:
-        read_predictions(path)
-    assert str(path) in str(error.value) and "\n" not in str(error.value)
-
-
-def test_an_absent_table_is_one_line(tmp_path):
-    with pytest.raises(UserError, match="no such file"):
-        read_predictions(tmp_path / "a.csv")
 
 
 def test_align_reorders_and_marks_the_absent():

@@ -16,7 +16,7 @@ import pytest
 
 from lumbar.anatomy import GRADE_COLUMNS, SAGITTAL_T1, TARGETS
 from lumbar.cli import UserError
-from lumbar.grades.combiner import class_shares
+from lumbar.grades.class_shares import class_shares
 from lumbar.predict.predictor import Predictor
 from lumbar.predict.record import MODELS, NEIGHBOUR, OTHER_SERIES, SHARES, StudyRecord, read_record
 from lumbar.roles import AXIAL, CLASSIFIERS, MLP, SAGITTAL

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
-from lumbar.grades.combiner import class_shares
+from lumbar.grades.class_shares import class_shares
 from lumbar.predict.study_grades import combine, with_stand_ins
 
 SERIES = pd.DataFrame(

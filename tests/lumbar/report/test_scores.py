@@ -7,9 +7,10 @@ import pytest
 
 from lumbar.anatomy import GRADES, MISSING, TARGETS
 from lumbar.engine.runs import find_runs
+from lumbar.grades.class_shares import PRIOR
 from lumbar.grades.scoring import score_parts, softmax
 from lumbar.report.calibration import confusion, labelled, reliability, reliability_chart
-from lumbar.report.scores import PRIOR, SCORE, Baselines, Outcome, class_shares, grade_outcomes
+from lumbar.report.scores import SCORE, Baselines, Outcome, grade_outcomes
 
 
 def fold_file(grades: np.ndarray) -> pd.DataFrame:
@@ -20,18 +21,6 @@ def fold_file(grades: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_class_shares_count_left_and_right_together_and_each_study_once() -> None:
-    labels = np.full((4, 25), MISSING)
-    labels[:, 0] = [0, 0, 1, MISSING]  # canal, L1/L2
-    labels[:, 5], labels[:2, 10] = 0, 2  # left and right foramen, L1/L2
-    shares = class_shares(labels)
-    assert shares[0] == pytest.approx(np.array([2, 1, 0]) / 4.5 + PRIOR / 4.5)
-    assert shares[5] == pytest.approx(np.array([4, 0, 2]) / 7.5 + PRIOR / 7.5)
-    np.testing.assert_array_equal(shares[5], shares[10])
-    assert shares[1] == pytest.approx([1 / 3] * 3)
-    np.testing.assert_allclose(shares.sum(1), 1)
-
-
 def test_a_fold_s_baseline_knows_the_other_folds_alone() -> None:
     baselines = Baselines(fold_file(np.array([0, 2, 0, 2])))
     assert baselines.study_id.tolist() == [1, 2, 3, 4]
@@ -39,18 +28,6 @@ def test_a_fold_s_baseline_knows_the_other_folds_alone() -> None:
     np.testing.assert_allclose(baselines.plain[0, 0], even)
     np.testing.assert_allclose(baselines.weighted[0, 0], even * [1, 2, 4] / (even * [1, 2, 4]).sum())
     np.testing.assert_allclose(baselines.plain[1, 0], even[::-1])
-
-
-def test_with_many_labels_no_constant_beats_the_weighted_shares() -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.choice(3, (4000, 25), p=(0.7, 0.2, 0.1))
-    plain = class_shares(labels[:2000])
-    weighted = plain * [1, 2, 4]
-    weighted /= weighted.sum(-1, keepdims=True)
-    other = weighted * [1.1, 1, 1]
-    scores = [score_parts(np.broadcast_to(each / each.sum(-1, keepdims=True), (2000, 25, 3)), labels[2000:])["nfn"]
-              for each in (weighted, plain, other)]  # fmt: skip
-    assert scores[0] < min(scores[1:])
 
 
 def test_a_perfect_prediction_scores_0_and_a_missing_one_as_the_class_shares() -> None:
