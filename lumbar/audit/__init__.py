@@ -2,5 +2,5 @@
 
 `inputs` lists the files and reads the tables; `file_checks`, `grade_checks`, `label_checks` and `slice_checks` hold the
 checks by what they look at; `overview` counts; `report` runs all and reaches the verdict; `overview_page` writes it as
-HTML, with `thumbnails` of the slices that look wrong.
+HTML, with pictures of the slices that look wrong.
 """

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from lumbar.html.pictures import Mark
+
 if TYPE_CHECKING:
     from lumbar.audit.inputs import Inputs
 
@@ -27,15 +29,6 @@ MAX_EXHIBITS: Final = 12
 """How many slices a finding shows."""
 
 
-class Mark(NamedTuple):
-    """A point on a slice, pixels."""
-
-    x: float
-    y: float
-    kind: str
-    """``left``, ``right``, ``canal`` or ``stage 1``."""
-
-
 class Exhibit(NamedTuple):
     """A slice that looks wrong, and the points that make it so."""
 
@@ -44,6 +37,7 @@ class Exhibit(NamedTuple):
     instance_number: int
     caption: str
     marks: tuple[Mark, ...]
+    """Of the kinds ``left``, ``right``, ``canal`` and ``stage1``."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import GRADES, LEVELS, NFN, PARTS, SAGITTAL_T1, SAGITTAL_T2, SCS, SERIES_TYPES, SS, TARGETS
-from lumbar.audit.findings import Check, Exhibit, Finding, Mark, judge, note
+from lumbar.audit.findings import Check, Exhibit, Finding, judge, note
 from lumbar.audit.inputs import SLICE, Inputs, records
+from lumbar.html.pictures import Mark
 from lumbar.labels.sagittal_labels import CANAL_BEHIND, FORAMEN_ABOVE, MAX_DISTANCE
 
 TYPE_OF_PART: Final = dict(zip(PARTS, SERIES_TYPES, strict=True))
@@ -126,9 +127,7 @@ def labels_are_near_stage1(inputs: Inputs, title: str) -> Iterator[Finding]:
         across = (both["x"] - both["x_stage1"]) / both["img_w"] - CANAL_BEHIND * (part == SCS)
         down = (both["y"] - both["y_stage1"]) / both["img_h"] + FORAMEN_ABOVE * (part == NFN)
         far = both[np.hypot(across, down) > MAX_DISTANCE]
-        exhibits = [
-            _exhibit(row, (_mark(row), Mark(row.x_stage1, row.y_stage1, "stage 1")), "") for row in records(far)
-        ]
+        exhibits = [_exhibit(row, (_mark(row), Mark(row.x_stage1, row.y_stage1, "stage1")), "") for row in records(far)]
         yield judge(
             title.format(part.upper()),
             _names(far),

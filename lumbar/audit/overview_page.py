@@ -1,23 +1,20 @@
-"""The audit as one HTML page that needs nothing else: thumbnails inside, light and dark, printable."""
+"""The audit as one HTML page that needs nothing else: pictures inside, light and dark, printable."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final
+
+import numpy as np
 
 from lumbar.audit.findings import Finding
 from lumbar.audit.report import Report
-from lumbar.audit.thumbnails import COLOURS, thumbnail
 from lumbar.html.page import load_template
-from lumbar.html.pictures import data_uri
+from lumbar.html.pictures import Picture, make_picture, read_cached_slice
 
-
-class Picture(NamedTuple):
-    """A thumbnail as the page shows it."""
-
-    uri: str
-    caption: str
-    place: str
+MARKS: Final = {"left": "left", "right": "right", "canal": "canal", "stage1": "stage 1"}
+"""Kinds of marks, and what the legend calls them."""
 
 
 def to_html(report: Report, data: Path) -> str:
@@ -28,20 +25,22 @@ def to_html(report: Report, data: Path) -> str:
     report : Report
         The audit.
     data : Path
-        The data folder, for the slices to show.
+        The data folder, for the slices to show; those in no cache are left out.
     """
     return load_template("page.html.j2", "lumbar.audit").render(
         report=report,
-        pictures={finding.title: _pictures(finding, data) for finding in report.findings},
-        colours=COLOURS,
+        pictures={finding.title: list(_pictures(finding, data)) for finding in report.findings},
+        kinds=MARKS,
     )
 
 
-def _pictures(finding: Finding, data: Path) -> list[Picture]:
-    pictures = []
+def _pictures(finding: Finding, data: Path) -> Iterator[Picture]:
+    """Show the slices of a finding; a point outside its image stands at the edge."""
     for exhibit in finding.exhibits:
-        drawn = thumbnail(data, exhibit)
-        if drawn is not None:
+        image = read_cached_slice(data, exhibit.study_id, exhibit.series_id, exhibit.instance_number)
+        if image is not None:
+            last = np.array(image.shape[::-1]) - 1
+            places = [np.clip((mark.x, mark.y), 0, last).tolist() for mark in exhibit.marks]
+            marks = [mark._replace(x=x, y=y) for mark, (x, y) in zip(exhibit.marks, places, strict=True)]
             place = f"{exhibit.study_id}/{exhibit.series_id}/{exhibit.instance_number}"
-            pictures.append(Picture(data_uri(drawn), exhibit.caption, place))
-    return pictures
+            yield make_picture(image, f"Slice {place}", f"{exhibit.caption}; {place}", marks=marks)

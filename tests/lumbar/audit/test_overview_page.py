@@ -1,14 +1,13 @@
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from lumbar.audit.findings import Exhibit, Mark
 from lumbar.audit.overview_page import to_html
 from lumbar.audit.report import Report
-from lumbar.audit.thumbnails import COLOURS, LONGER_SIDE, thumbnail
+from lumbar.html.pictures import LONGER_SIDE
 from lumbar.tables import LABEL_COORDINATES
 
 
@@ -46,24 +45,18 @@ def test_the_page_is_whole_and_shows_the_suspicious_slices(
     assert "@media print" in text
 
 
-def exhibit(*marks: Mark) -> Exhibit:
-    return Exhibit(1, 11, 4, "SCS L1/L2", marks)
+def test_a_mark_stands_at_its_place_or_at_the_edge(data: Path, change: Callable, report: Callable[[], Report]) -> None:
+    change(LABEL_COORDINATES, lambda rows: rows.assign(y=rows["y"].where(rows["series_id"] != 11, 300.0)))
+    text = to_html(report(), data)
+    circles = [tuple(map(float, place)) for place in re.findall(r'<circle cx="([-.\d]+)" cy="([-.\d]+)"', text)]
+    height = LONGER_SIDE  # of the square slices of 100 px
+    assert any(y == pytest.approx(99.5 / 100 * height, abs=0.1) for _, y in circles)
+    assert all(0 <= x <= LONGER_SIDE and 0 <= y <= height for x, y in circles)
 
 
-@pytest.mark.parametrize(("x", "y", "column", "row"), [(50, 25, 160, 80), (-30, 500, 5, LONGER_SIDE - 6)])
-def test_a_mark_is_a_ring_at_its_place_or_at_the_edge(x: float, y: float, column: int, row: int, data: Path) -> None:
-    drawn = thumbnail(data, exhibit(Mark(x, y, "left")))
-    assert drawn is not None
-    assert drawn.shape == (LONGER_SIDE, LONGER_SIDE, 3)
-    colour = np.array(list(bytes.fromhex(COLOURS["left"][1:]))[::-1])
-    near = (np.abs(drawn.astype(int) - colour) < 30).all(axis=2)
-    rows, columns = np.nonzero(near)
-    assert abs(columns.mean() - column) < 1.5
-    assert abs(rows.mean() - row) < 1.5
-
-
-def test_a_slice_in_no_cache_has_no_picture(data: Path) -> None:
-    assert thumbnail(data, exhibit()._replace(instance_number=99)) is None
-    damaged = data / "train_images_v01" / "1" / "11" / "4.png"
-    damaged.write_bytes(b"no png")
-    assert thumbnail(data, exhibit()) is None
+def test_a_slice_in_no_cache_has_no_picture(data: Path, change: Callable, report: Callable[[], Report]) -> None:
+    change(LABEL_COORDINATES, lambda rows: rows.assign(y=rows["y"].where(rows["series_id"] != 11, 300.0)))
+    audited = report()
+    for cached in (data / "train_images_v01" / "1" / "11").iterdir():
+        cached.write_bytes(b"no png")
+    assert "data:image/jpeg" not in to_html(audited, data)
