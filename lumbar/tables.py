@@ -41,6 +41,9 @@ class Table:
 
 SERIES_COLUMNS: Final = ("study_id", "series_id", "series_description")
 
+SLICE: Final = ["series_id", "instance_number"]
+"""Columns that name a slice, in any table."""
+
 TRAIN: Final = Table("train.csv", ("study_id", *TARGETS), DOWNLOAD)
 LABEL_COORDINATES: Final = Table(
     "train_label_coordinates.csv",

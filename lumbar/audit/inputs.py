@@ -23,6 +23,7 @@ from lumbar.tables import (
     LABEL_COORDINATES,
     META,
     SAGITTAL_LABELS,
+    SLICE,
     TEST_SERIES,
     TRAIN,
     TRAIN_SERIES,
@@ -48,9 +49,6 @@ REQUIRED: Final = ("train", "series", "coordinates")
 
 IDENTIFIERS: Final = ("study_id", "series_id", "instance_number")
 """Columns of whole numbers."""
-
-SLICE: Final = ["series_id", "instance_number"]
-"""Columns that name a slice."""
 
 
 class Inputs:

@@ -188,3 +188,22 @@ def tag_vectors(column: pd.Series, length: int) -> Floats:
     unknown = (np.nan,) * length
     values = [value if isinstance(value, tuple | list) and len(value) == length else unknown for value in column]
     return np.array(values, dtype=np.float64).reshape(-1, length)
+
+
+def millimetres(offset: Floats, spacing: pd.Series) -> Floats:
+    """Measure the length of offsets within slices.
+
+    Parameters
+    ----------
+    offset : ndarray, shape (N, ..., 2)
+        x, y, pixels.
+    spacing : Series, length N
+        PixelSpacing of each slice: between rows, between columns, mm.
+
+    Returns
+    -------
+    ndarray, shape (N, ...)
+        mm; NaN where the spacing is unknown.
+    """
+    columns_rows = tag_vectors(spacing, 2)[:, ::-1]
+    return np.linalg.norm(offset * columns_rows.reshape(-1, *[1] * (offset.ndim - 2), 2), axis=-1)

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import LEVELS
+from lumbar.images.slices import millimetres
 from lumbar.labels.sagittal_labels import shift_distances
+from lumbar.tables import SLICE
 
 
 class Accuracy(NamedTuple):
@@ -66,14 +68,12 @@ def accuracy(labels: pd.DataFrame, truth: pd.DataFrame, meta: pd.DataFrame) -> A
     meta : DataFrame
         Rows of the metadata table; slices without PixelSpacing have no distance in mm.
     """
-    keys = ["series_id", "instance_number"]
     labels = labels.assign(level=labels["level"].map(LEVELS.index))
-    both = labels.merge(truth[[*keys, "level", "x", "y"]], on=[*keys, "level"], suffixes=("", "_true"))
-    both = both.merge(meta[[*keys, "PixelSpacing"]], on=keys)
-    spacing = np.array([each if isinstance(each, tuple) else (np.nan, np.nan) for each in both["PixelSpacing"]])
-    offset = np.column_stack([both["y"] - both["y_true"], both["x"] - both["x_true"]])
+    both = labels.merge(truth[[*SLICE, "level", "x", "y"]], on=[*SLICE, "level"], suffixes=("", "_true"))
+    both = both.merge(meta[[*SLICE, "PixelSpacing"]], on=SLICE)
+    offset = both[["x", "y"]].to_numpy(np.float64) - both[["x_true", "y_true"]].to_numpy(np.float64)
     px = np.linalg.norm(offset, axis=1)
-    mm = np.linalg.norm(offset * spacing.reshape(-1, 2), axis=1)
+    mm = millimetres(offset, both["PixelSpacing"])
     mm = mm[np.isfinite(mm)]
     if not len(mm):
         return Accuracy(len(px), float(np.median(px)) if len(px) else np.nan, np.nan, np.nan)

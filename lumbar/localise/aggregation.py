@@ -16,7 +16,7 @@ from lumbar.anatomy import LEVELS
 from lumbar.cli import UserError
 from lumbar.engine import checkpoint
 from lumbar.engine.runs import ANY_SEED, VAL_DATA, Run, fold_folder, runs_in
-from lumbar.tables import AXIAL_XY, SAGITTAL_SLICES, SAGITTAL_XY
+from lumbar.tables import AXIAL_XY, SAGITTAL_SLICES, SAGITTAL_XY, SLICE
 
 _log = logging.getLogger(__name__)
 
@@ -25,8 +25,6 @@ PROBABILITIES: Final = "bce"
 
 PUBLISHED: Final = "l1"
 """`mask_objective` and `count_objective` of the published networks."""
-
-SLICE: Final = ["series_id", "instance_number"]
 
 
 def find_outputs(

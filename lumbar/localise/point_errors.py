@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lumbar.anatomy import AXIAL_T2, LEVEL_LABELS, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SS
 from lumbar.cli import UserError
-from lumbar.images.slices import SliceIndex, tag_vectors
+from lumbar.images.slices import SliceIndex, millimetres
 from lumbar.items.axial_crops import closest_slices
 from lumbar.items.sequences import Floats, level_numbers
 from lumbar.labels.human import LEFT, human_points, point_column
@@ -29,13 +29,12 @@ from lumbar.tables import (
     SAGITTAL_LABELS,
     SAGITTAL_SLICES,
     SAGITTAL_XY,
+    SLICE,
     TRAIN_SERIES,
     TRUTH,
     Table,
     read_table,
 )
-
-SLICE: Final = ["series_id", "instance_number"]
 
 SIDES: Final = ("left", "right")
 
@@ -318,28 +317,8 @@ def slice_sizes(meta: pd.DataFrame, rows: Mapping[str, NDArray[np.int64]]) -> pd
     rows : mapping
         `series_id` and `instance_number`, each (R).
     """
-    keys = ["series_id", "instance_number"]
-    sizes = meta.drop_duplicates(keys).set_index(keys)[["img_w", "img_h", "PixelSpacing"]]
-    return sizes.reindex(pd.MultiIndex.from_arrays([rows[key] for key in keys], names=keys))
-
-
-def millimetres(offset: Floats, spacing: pd.Series) -> Floats:
-    """Measure the length of offsets within slices.
-
-    Parameters
-    ----------
-    offset : ndarray, shape (N, ..., 2)
-        x, y, pixels.
-    spacing : Series, length N
-        PixelSpacing of each slice: between rows, between columns, mm.
-
-    Returns
-    -------
-    ndarray, shape (N, ...)
-        mm; NaN where the spacing is unknown.
-    """
-    columns_rows = tag_vectors(spacing, 2)[:, ::-1]
-    return np.linalg.norm(offset * columns_rows.reshape(-1, *[1] * (offset.ndim - 2), 2), axis=-1)
+    sizes = meta.drop_duplicates(SLICE).set_index(SLICE)[["img_w", "img_h", "PixelSpacing"]]
+    return sizes.reindex(pd.MultiIndex.from_arrays([rows[key] for key in SLICE], names=SLICE))
 
 
 def top_slice_offsets(rating: Floats, points: NDArray, series_id: NDArray[np.int64]) -> Floats:

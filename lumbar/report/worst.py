@@ -17,7 +17,7 @@ from lumbar.html.pictures import Mark, Picture, around, make_picture, read_cache
 from lumbar.labels.human import LEFT, PART_CONDITIONS, human_points
 from lumbar.localise.point_errors import SIDES, Errors
 from lumbar.report.scores import Outcome
-from lumbar.tables import AXIAL_XY, LABEL_COORDINATES, META, SAGITTAL_XY, Table, read_table
+from lumbar.tables import AXIAL_XY, LABEL_COORDINATES, META, SAGITTAL_XY, SLICE, Table, read_table
 
 TARGETS_SHOWN, STUDIES_SHOWN, POINTS_SHOWN = 12, 10, 4
 """How many of each."""
@@ -30,8 +30,6 @@ REACH: Final = 45.0
 
 LUMBAR_REACH: Final = 110.0
 """The same of a slice with all levels, mm."""
-
-SLICE: Final = ["series_id", "instance_number"]
 
 
 class WorstTarget(NamedTuple):
