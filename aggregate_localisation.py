@@ -15,7 +15,7 @@ from lumbar import cli
 from lumbar.engine.runs import Run
 from lumbar.localise import aggregation
 from lumbar.roles import AXIAL, INFERENCE, SAGITTAL
-from lumbar.tables import AXIAL_XY, META, SAGITTAL_XY, read_table, write_table
+from lumbar.tables import AXIAL_XY, META, SAGITTAL_XY, SLICE, read_table, write_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         frames[SAGITTAL_XY] = aggregation.sagittal_points(paths, read_table(options.data, META), objective)
     for table, frame in frames.items():
         path = write_table(frame, options.data, table)
-        slices = len(frame.drop_duplicates(aggregation.SLICE))
+        slices = len(frame.drop_duplicates(SLICE))
         print(f"{path}: {len(frame)} rows, {slices} slices of {frame['series_id'].nunique()} series")
     if sagittal:
         print(

@@ -13,7 +13,7 @@ from lumbar.anatomy import AXIAL_T2, LEVELS
 from lumbar.images.slices import SliceIndex
 from lumbar.items.sequences import level_numbers
 from lumbar.localise.axial_mapping import map_levels
-from lumbar.tables import read_table, write_table
+from lumbar.tables import SLICE, read_table, write_table
 
 USUAL_AXIAL_POINT: Final = (0.548, 0.527, 0.454, 0.527)
 """Normalised left and right point where truth.csv has no recesses: the means over the real data."""
@@ -48,10 +48,10 @@ def sagittal_points(truth: pd.DataFrame, slices: SliceIndex) -> pd.DataFrame:
     shown = ~np.isnan(xy).any(axis=(1, 2))
     series_row = slices.series_row(slices.series_id)
     for number in range(len(slices.series)):
-        own = np.flatnonzero(series_row == number)
-        if np.isnan(xy[own]).all(axis=(0, 2)).any():
+        rows = np.flatnonzero(series_row == number)
+        if np.isnan(xy[rows]).all(axis=(0, 2)).any():
             continue
-        xy[own] = np.where(np.isnan(xy[own]), np.nanmean(xy[own], axis=0), xy[own])
+        xy[rows] = np.where(np.isnan(xy[rows]), np.nanmean(xy[rows], axis=0), xy[rows])
     known = np.flatnonzero(~np.isnan(xy).any(axis=(1, 2)))
     slice_of, level = (grid.ravel() for grid in np.meshgrid(known, np.arange(len(LEVELS)), indexing="ij"))
     return pd.DataFrame(
@@ -71,7 +71,7 @@ def sagittal_points(truth: pd.DataFrame, slices: SliceIndex) -> pd.DataFrame:
 
 def foraminal_slices(points: pd.DataFrame, slices: SliceIndex) -> pd.DataFrame:
     """Call the slices some way left and right of the middle of the spine foraminal."""
-    shown = points[points["logits_mask"] > 0.5].drop_duplicates(["series_id", "instance_number"])
+    shown = points[points["logits_mask"] > 0.5].drop_duplicates(SLICE)
     row = slices.find(shown["series_id"], shown["instance_number"])
     middle = pd.Series(slices.position[row, 0]).groupby(slices.series_id[row]).mean()
     offset = slices.position[:, 0] - middle.reindex(slices.series_id).to_numpy()

@@ -12,7 +12,7 @@ LEVELS: Final = ("l1_l2", "l2_l3", "l3_l4", "l4_l5", "l5_s1")
 """The five lumbar discs, from the head down, as they stand in column names."""
 
 LEVEL_LABELS: Final = ("L1/L2", "L2/L3", "L3/L4", "L4/L5", "L5/S1")
-"""The same five as ``train_label_coordinates.csv`` writes them."""
+"""The five levels as ``train_label_coordinates.csv`` writes them."""
 
 VERTEBRAE: Final = ("T11", "T12", "L1", "L2", "L3", "L4", "L5", "S1", "S2")
 """Vertebrae between which level points are taken, from the head down."""
@@ -21,7 +21,7 @@ GRADES: Final = ("Normal/Mild", "Moderate", "Severe")
 """Grade names; a grade's index (0, 1, 2) is the class index of every network."""
 
 GRADE_COLUMNS: Final = ("normal_mild", "moderate", "severe")
-"""The same three as columns of a submission."""
+"""The three grades as columns of a submission."""
 
 GRADE_WEIGHTS: Final = (1.0, 2.0, 4.0)
 """Sample weight of each true grade in the competition's metric and in the training loss."""

@@ -100,6 +100,9 @@ TRUTH_GRADES: Final = Table(
     "scripts/make_phantom.py (only synthetic data has one)",
 )
 
+ROW_ID: Final = "{study_id}_{target}"
+"""How a row of a submission is named; a target is one of `lumbar.anatomy.TARGETS`."""
+
 VERTEBRA_OUTLINES: Final = "spinenet/vert_dicts_v0/{series_id}_vert_dicts.p"
 """SpineNet's detections of one sagittal series, relative to the data folder."""
 

@@ -148,8 +148,8 @@ class Net(nn.Module):
         """Give the logarithm of each member's mean and its correction, both (members, B, 25, 3)."""
         features = self.features(probabilities)
         combined = []
-        for part, own in PART_COLUMNS.items():
-            index = torch.from_numpy(own).to(features.device)
+        for part, columns in PART_COLUMNS.items():
+            index = torch.from_numpy(columns).to(features.device)
             combined.append(self.combinations[part](features[:, index], probabilities[:, :, index], self.shares[index]))
         # The condition groups stand side by side among the 25 targets, in this order.
         mean, correction = (torch.cat(tensors, 2) for tensors in zip(*combined, strict=True))
@@ -161,9 +161,9 @@ class Net(nn.Module):
         present = ~probabilities[..., :1].isnan()  # (B, models, 25, 1)
         deviation = probabilities.clamp(min=FLOOR).log() - mean[:, None]
         by_model = torch.cat([deviation.where(present, 0.0) / SCALE, present.to(mean)], -1)  # (B, models, 25, 4)
-        own = torch.cat([mean / SCALE, by_model.transpose(1, 2).flatten(2)], -1)  # (B, 25, features)
+        by_target = torch.cat([mean / SCALE, by_model.transpose(1, 2).flatten(2)], -1)  # (B, 25, features)
         # A last row of zeros is what lies past the ends of the spine (index -1).
-        return F.pad(own, (0, 0, 0, 1))[:, self.views].flatten(2)
+        return F.pad(by_target, (0, 0, 0, 1))[:, self.views].flatten(2)
 
 
 def change(mean: Tensor, correction: Tensor) -> Tensor:
@@ -181,7 +181,7 @@ def change(mean: Tensor, correction: Tensor) -> Tensor:
     """
     mean = mean.log_softmax(-1)
     divergence = (mean.exp() * (mean - (mean + correction).log_softmax(-1))).sum(-1)
-    parts = [divergence[..., torch.from_numpy(own).to(mean.device)].mean() for own in PART_COLUMNS.values()]
+    parts = [divergence[..., torch.from_numpy(columns).to(mean.device)].mean() for columns in PART_COLUMNS.values()]
     return torch.stack(parts).mean()
 
 

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lumbar import tables
-from lumbar.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2, TARGETS
+from lumbar.anatomy import AXIAL_T2, LEVEL_LABELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from lumbar.cli import UserError, require_dir, run
 from lumbar.files import write_bytes
 from lumbar.images.dicom import read_slice
 from lumbar.images.geometry import SlicePlane, Vector
+from lumbar.labels.human import human_points
 from lumbar.phantom.patient import Patient, sample_patient
 from lumbar.phantom.render import render_series
 from lumbar.phantom.tissue import Contrast
@@ -29,7 +30,7 @@ PANEL: Final = 158
 """Side of a panel, pixels."""
 
 SEED: Final = 3
-"""Of the patient and of the scanner: chosen for a level without scoliosis in the middle of the picture."""
+"""Seed of the patient and of the scanner: chosen for a level without scoliosis in the middle of the picture."""
 
 Picture = NDArray[Any]
 
@@ -117,7 +118,7 @@ def real(data: Path) -> list[Picture]:
     """Cut the same panels out of the last study that has all three series types."""
     require_dir(data, "a folder laid out as the competition's download", "Give another one with --real.")
     series = tables.read_table(data, tables.TRAIN_SERIES)
-    points = tables.read_table(data, tables.LABEL_COORDINATES)
+    points = human_points(tables.read_table(data, tables.LABEL_COORDINATES))
     kinds = series.groupby("study_id")["series_description"].nunique()
     if not (kinds == 3).any():
         raise UserError(f"{data}: no study has all of {SAGITTAL_T1}, {SAGITTAL_T2} and {AXIAL_T2}")
@@ -127,7 +128,7 @@ def real(data: Path) -> list[Picture]:
 
     def point(kind: str, level: str) -> tuple[Vector, Slice]:
         """Find the last human point of a series at a level: patient mm, and its slice."""
-        found = points[(points["series_id"] == numbers[kind]) & (points["level"] == level)]
+        found = points[(points["series_id"] == numbers[kind]) & (points["level"] == LEVEL_LABELS.index(level))]
         if found.empty:
             raise UserError(f"series {numbers[kind]} has no point at {level} in {tables.LABEL_COORDINATES.path}")
         row = found.iloc[-1]

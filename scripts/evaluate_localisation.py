@@ -63,7 +63,7 @@ def describe(table: Table, errors: Errors) -> Iterator[str]:
             f"({np.mean(near <= 1) if len(near) else 0:.1%} of the {len(near)} that have a slice near enough)"
         )
         levels = ((level, errors.groups[label]) for level, label in zip(LEVELS, LEVEL_LABELS, strict=True))
-        yield "by level: " + "  ".join(f"{level} {np.mean(own <= 1):.1%}" for level, own in levels if len(own))
+        yield "by level: " + "  ".join(f"{level} {np.mean(errors <= 1):.1%}" for level, errors in levels if len(errors))
 
 
 if __name__ == "__main__":

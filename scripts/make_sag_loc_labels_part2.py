@@ -20,7 +20,7 @@ import pandas as pd
 from lumbar.anatomy import SAGITTAL_T1, SAGITTAL_T2
 from lumbar.cli import UserError, parser, run
 from lumbar.labels.human import human_points
-from lumbar.labels.sagittal_evaluation import accuracy, shift_recovery, true_level_points, true_shift
+from lumbar.labels.sagittal_evaluation import shift_recovery, true_level_points, true_shift
 from lumbar.labels.sagittal_labels import (
     carried_labels,
     choose_shift,
@@ -30,6 +30,7 @@ from lumbar.labels.sagittal_labels import (
     shift_distances,
     shifted_labels,
 )
+from lumbar.localise.point_errors import References, sagittal_points
 from lumbar.parallel import ordered_map
 from lumbar.tables import (
     LABEL_COORDINATES,
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     path = write_table(labels, args.data, SAGITTAL_LABELS)
     print(_summary(labels, results))
     if truth is not None:
-        print(_against_truth(labels, results, truth, meta))
+        print(_against_truth(args.data, labels, results))
     print(f"{path}: {len(labels)} points in {len(kept)} series, from {args.source}")
     return int(any(result.damaged for result in results.values()))
 
@@ -163,13 +164,13 @@ def _summary(labels: pd.DataFrame, results: Mapping[int, Result]) -> str:
     )
 
 
-def _against_truth(labels: pd.DataFrame, results: Mapping[int, Result], truth: pd.DataFrame, meta: pd.DataFrame) -> str:
-    near = accuracy(labels, truth, meta)
+def _against_truth(data: Path, labels: pd.DataFrame, results: Mapping[int, Result]) -> str:
+    found = sagittal_points(References(data, truth_alone=True), labels).cases
     used = {each: None if result.labels is None else result.labels["shift"].iloc[0] for each, result in results.items()}
     misnamed, back, wrong = shift_recovery(used, {each: result.true_shift for each, result in results.items()})
     text = (
-        f"against {TRUTH.path}: median distance {near.median_mm:.2f} mm ({near.median_px:.2f} px), "
-        f"{near.share_within_10_mm:.1%} within 10 mm, {near.points} points"
+        f"against {TRUTH.path}: median distance {found['error'].median():.2f} mm ({found['px'].median():.2f} px), "
+        f"{(found['error'] <= 10).mean():.1%} within 10 mm, {len(found)} points"
     )
     if misnamed:
         text += (

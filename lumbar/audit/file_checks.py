@@ -10,8 +10,8 @@ import pandas as pd
 
 from lumbar.anatomy import SERIES_TYPES
 from lumbar.audit.findings import Check, Finding, judge, note
-from lumbar.audit.inputs import SLICE, Inputs, records
-from lumbar.tables import META
+from lumbar.audit.inputs import Inputs, records
+from lumbar.tables import META, SLICE
 
 
 def studies_have_images(inputs: Inputs, title: str) -> Iterator[Finding]:

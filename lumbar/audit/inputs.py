@@ -15,6 +15,7 @@ from lumbar.anatomy import LEVELS, SCS
 from lumbar.audit.findings import Finding, judge
 from lumbar.cli import UserError, require_dir
 from lumbar.images.cache import VERSIONS, cache_dir, is_identifier
+from lumbar.images.geometry import to_patient
 from lumbar.images.slices import tag_vectors
 from lumbar.labels.human import LEFT, human_points
 from lumbar.tables import (
@@ -115,9 +116,8 @@ class Inputs:
             tag_vectors(rows["ImagePositionPatient"], 3),
             tag_vectors(rows["ImageOrientationPatient"], 6),
         )
-        spacing = tag_vectors(rows["PixelSpacing"], 2)
-        towards_left = position[:, 0] + rows["x"] * spacing[:, 1] * orientation[:, 0]
-        return rows.assign(towards_left=towards_left + rows["y"] * spacing[:, 0] * orientation[:, 3])
+        spacing, xy = tag_vectors(rows["PixelSpacing"], 2), rows[["x", "y"]].to_numpy(np.float64)
+        return rows.assign(towards_left=to_patient(xy, position, orientation, spacing)[:, 0])
 
 
 def records(rows: pd.DataFrame) -> Iterator[Any]:

@@ -10,9 +10,10 @@ import pandas as pd
 
 from lumbar.anatomy import GRADES, LEVELS, NFN, PARTS, SAGITTAL_T1, SAGITTAL_T2, SCS, SERIES_TYPES, SS, TARGETS
 from lumbar.audit.findings import Check, Exhibit, Finding, judge, note
-from lumbar.audit.inputs import SLICE, Inputs, records
+from lumbar.audit.inputs import Inputs, records
 from lumbar.html.pictures import Mark
 from lumbar.labels.sagittal_labels import CANAL_BEHIND, FORAMEN_ABOVE, MAX_DISTANCE
+from lumbar.tables import SLICE
 
 TYPE_OF_PART: Final = dict(zip(PARTS, SERIES_TYPES, strict=True))
 """Series type on which each condition group is marked."""

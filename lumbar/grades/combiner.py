@@ -101,7 +101,7 @@ def compare(output: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, dic
 def _score(probabilities: Floats, target: Ints) -> dict[str, float]:
     """Score one model: probabilities (N, 25, 3), NaN where missing; target (N, 25)."""
     parts = score_parts(np.where(np.isnan(probabilities), class_shares(), probabilities), target)
-    absent = {part for part, own in PART_COLUMNS.items() if np.isnan(probabilities[:, own]).all()}
+    absent = {part for part, columns in PART_COLUMNS.items() if np.isnan(probabilities[:, columns]).all()}
     absent |= {ANY_SEVERE} if SCS in absent else set()
     parts |= dict.fromkeys(absent, float("nan"))
     return {"score": float("nan") if absent else total_score(parts), **parts}

@@ -151,7 +151,7 @@ def from_weights(weights: Path, name: str, studies: pd.DataFrame) -> tuple[Ints,
         if made:
             ids.append(made[0][0])
             with warnings.catch_warnings(action="ignore"):  # a target that no seed predicted
-                logits.append(np.nanmean([own for _, own in made], axis=0))
+                logits.append(np.nanmean([logits_of_seed for _, logits_of_seed in made], axis=0))
         else:
             _log.warning("%s has no predictions for fold %s: missing in the ensemble", name, fold)
     study_id, order = np.unique(np.concatenate(ids), return_index=True)

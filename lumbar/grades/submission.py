@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lumbar.anatomy import GRADE_COLUMNS, GRADES, TARGETS
 from lumbar.cli import UserError, nearest
 from lumbar.files import atomic_path
-from lumbar.tables import SAMPLE_SUBMISSION, read_table
+from lumbar.tables import ROW_ID, SAMPLE_SUBMISSION, read_table
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -138,7 +138,7 @@ def write_submission(path: Path, rows: Rows, answers: Mapping[int, Floats]) -> N
         raise ValueError("probabilities must be at least 0 and sum to 1 in each row")
     frame = pd.DataFrame(values, columns=list(GRADE_COLUMNS))
     names = zip(rows.study_id.tolist(), rows.target.tolist(), strict=True)
-    frame.insert(0, "row_id", [f"{study}_{TARGETS[target]}" for study, target in names])
+    frame.insert(0, "row_id", [ROW_ID.format(study_id=study, target=TARGETS[target]) for study, target in names])
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 

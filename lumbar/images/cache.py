@@ -29,7 +29,7 @@ QUANTILES: Final = (0.005, 0.995)
 """Shares of a slice's pixels below the low and the high end of cache v04 (published)."""
 
 JPEG_QUALITY: Final = 95
-"""Of the published caches, which are JPEG files (OpenCV's default)."""
+"""JPEG quality of the published caches (OpenCV's default)."""
 
 SOURCES: Final = ".sources"
 """Name of the record of a cached series."""

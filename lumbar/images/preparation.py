@@ -221,7 +221,7 @@ def _write_metadata(rows: Sequence[dict[str, Any]], data: Path, table: tables.Ta
     for leftover in data.glob(f".{table.path}.*{TEMPORARY}"):
         leftover.unlink(missing_ok=True)
     frame = pd.DataFrame(list(rows), columns=list(table.columns))
-    tables.write_table(frame.sort_values(["series_id", "instance_number"], ignore_index=True), data, table)
+    tables.write_table(frame.sort_values(tables.SLICE, ignore_index=True), data, table)
 
 
 def _say(line: str) -> None:

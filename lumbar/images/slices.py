@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lumbar.cli import UserError
 from lumbar.images.volumes import scan_pngs
+from lumbar.tables import SLICE
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -55,7 +56,7 @@ class SliceIndex:
     """
 
     def __init__(self, meta: pd.DataFrame) -> None:
-        meta = meta.sort_values(["series_id", "instance_number"], kind="stable")
+        meta = meta.sort_values(SLICE, kind="stable")
         self.study_id, self.series_id, self.instance = (
             meta[name].to_numpy(np.int64) for name in ("study_id", "series_id", "instance_number")
         )
@@ -171,7 +172,7 @@ def load_slices(meta: pd.DataFrame, cache: Path, series: pd.DataFrame) -> SliceI
         for study_id, series_id in zip(series["study_id"], series["series_id"], strict=True)
         for instance, _ in scan_pngs(cache / str(study_id) / str(series_id))
     ]
-    keys = pd.MultiIndex.from_frame(wanted[["series_id", "instance_number"]])
+    keys = pd.MultiIndex.from_frame(wanted[SLICE])
     present = keys.isin(cached) if cached else np.zeros(len(wanted), dtype=bool)
     if len(series) and not present.any():
         raise UserError(

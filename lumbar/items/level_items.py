@@ -94,7 +94,7 @@ class LevelDataset(ItemDataset):
 
     @property
     def empty_items(self) -> NDArray[np.bool_]:
-        """Which items yield no row, shape (items)."""
+        """Say which items yield no row, shape (items)."""
         return np.diff(self._first) == 0
 
     def __len__(self) -> int:

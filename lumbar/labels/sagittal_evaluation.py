@@ -1,27 +1,14 @@
-"""How good the stage-1 sagittal labels are, measured against exact level points where there are some (truth.csv)."""
+"""Whether stage-1 sagittal labels are at the right level, where there are exact level points (truth.csv)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import LEVELS
-from lumbar.images.slices import millimetres
 from lumbar.labels.sagittal_labels import shift_distances
-from lumbar.tables import SLICE
-
-
-class Accuracy(NamedTuple):
-    """Distances of label points from the truth."""
-
-    points: int
-    """Points with a truth on their slice and level."""
-    median_px: float
-    median_mm: float
-    share_within_10_mm: float
 
 
 def true_level_points(truth: pd.DataFrame) -> pd.DataFrame:
@@ -54,30 +41,6 @@ def true_shift(points: pd.DataFrame, truth: pd.DataFrame) -> int | None:
     distances = shift_distances(points, truth)
     best = min(distances, key=lambda shift: distances[shift])
     return best if np.isfinite(distances[best]) else None
-
-
-def accuracy(labels: pd.DataFrame, truth: pd.DataFrame, meta: pd.DataFrame) -> Accuracy:
-    """Measure label points against the truth of the same slice and level.
-
-    Parameters
-    ----------
-    labels : DataFrame
-        Rows of the table of sagittal labels.
-    truth : DataFrame
-        Rows of `true_level_points`.
-    meta : DataFrame
-        Rows of the metadata table; slices without PixelSpacing have no distance in mm.
-    """
-    labels = labels.assign(level=labels["level"].map(LEVELS.index))
-    both = labels.merge(truth[[*SLICE, "level", "x", "y"]], on=[*SLICE, "level"], suffixes=("", "_true"))
-    both = both.merge(meta[[*SLICE, "PixelSpacing"]], on=SLICE)
-    offset = both[["x", "y"]].to_numpy(np.float64) - both[["x_true", "y_true"]].to_numpy(np.float64)
-    px = np.linalg.norm(offset, axis=1)
-    mm = millimetres(offset, both["PixelSpacing"])
-    mm = mm[np.isfinite(mm)]
-    if not len(mm):
-        return Accuracy(len(px), float(np.median(px)) if len(px) else np.nan, np.nan, np.nan)
-    return Accuracy(len(px), float(np.median(px)), float(np.median(mm)), float((mm <= 10).mean()))
 
 
 def shift_recovery(used: Mapping[int, int | None], true: Mapping[int, int | None]) -> tuple[int, int, int]:

@@ -21,7 +21,7 @@ from lumbar.cli import UserError
 from lumbar.files import read_pickle
 from lumbar.images.geometry import SlicePlane
 from lumbar.labels.human import LEFT
-from lumbar.tables import SAGITTAL_LABELS
+from lumbar.tables import SAGITTAL_LABELS, SLICE
 
 UPPER_SHARE: Final = 0.7
 """Weight of the upper vertebra's posterior-bottom corner; the lower one's posterior-top corner has the rest."""
@@ -153,7 +153,7 @@ def sagittal_marks(points: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
         The same columns, and the slice's ``img_h, img_w``.
     """
     sizes = meta[["series_id", "instance_number", "img_h", "img_w"]]
-    return points[points["part"].isin([SCS, NFN])].merge(sizes, on=["series_id", "instance_number"])
+    return points[points["part"].isin([SCS, NFN])].merge(sizes, on=SLICE)
 
 
 def shift_distances(points: pd.DataFrame, reference: pd.DataFrame) -> dict[int, float]:

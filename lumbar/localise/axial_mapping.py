@@ -14,7 +14,7 @@ from lumbar.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1
 from lumbar.images.geometry import to_patient
 from lumbar.images.slices import SliceIndex
 from lumbar.items.sequences import level_numbers
-from lumbar.tables import AXIAL_LEVELS
+from lumbar.tables import AXIAL_LEVELS, SLICE
 
 Floats = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def map_levels(
         without geometry tags are left out, and counted in the log.
     """
     foraminal = scores.loc[scores[["left_nfn", "right_nfn"]].max(axis=1) > FORAMEN_THRESHOLDS[count_objective]]
-    used = points.merge(foraminal[["series_id", "instance_number"]], on=["series_id", "instance_number"])
+    used = points.merge(foraminal[SLICE], on=SLICE)
     slices = SliceIndex(meta)
     used = used.assign(row=slices.find(used["series_id"], used["instance_number"]))
     used = used[used["row"] >= 0]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lumbar import tables
-from lumbar.anatomy import AXIAL_T2, CONDITION_PARTS, CONDITIONS, GRADES, LEVELS, MISSING, TARGETS
+from lumbar.anatomy import AXIAL_T2, CONDITION_PARTS, GRADE_COLUMNS, GRADES, LEVELS, MISSING, TARGETS
 from lumbar.files import write_bytes
 from lumbar.phantom.dicom_writer import write_series
 from lumbar.phantom.irregular import ODDITIES
@@ -108,9 +108,11 @@ def make_study(task: Task) -> Result:
     else:
         rows[tables.TEST_SERIES] = listed
         rows[tables.SAMPLE_SUBMISSION] = [  # as Kaggle's: conditions alphabetically, levels downwards, every grade 1/3
-            {"row_id": f"{task.study_id}_{condition}_{level}", **dict.fromkeys(tables.GRADE_COLUMNS, 1 / 3)}
-            for condition in sorted(CONDITIONS)
-            for level in LEVELS
+            {
+                "row_id": tables.ROW_ID.format(study_id=task.study_id, target=target),
+                **dict.fromkeys(GRADE_COLUMNS, 1 / 3),
+            }
+            for target in sorted(TARGETS)
         ]
     return Result(rows, len(study.series), sum(len(series.slices) for series in study.series), rendered)
 

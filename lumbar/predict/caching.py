@@ -71,7 +71,7 @@ def make_caches(studies: Sequence[StudyFiles], data: Path, versions: Collection[
         rows += report.rows
         failures[int(job.study)] += [f"{_source(path)}: {reason}" for path, reason in report.failures]
     meta = pd.DataFrame(rows, columns=list(tables.TEST_META.columns))
-    meta = meta.sort_values(["series_id", "instance_number"], ignore_index=True)
+    meta = meta.sort_values(tables.SLICE, ignore_index=True)
     meta["SeriesDescription"] = np.nan  # free text, in which a name may stand; nothing reads it
     tables.write_table(meta, data, tables.TEST_META)
     series_table = meta[["study_id", "series_id"]].drop_duplicates(ignore_index=True)

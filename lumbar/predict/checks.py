@@ -45,10 +45,10 @@ STAND_INS: Final = {
 SPACING: Final = (15.0, 60.0)
 """Least and greatest distance between neighbouring discs that is believed, mm. In adults it is 25 to 45."""
 
-APART: Final = 10.0
+SERIES_DISAGREEMENT: Final = 10.0
 """Two sagittal series whose level points differ by more disagree, mm: a third of a level."""
 
-DISAGREEMENT: Final = 5.0
+NETWORK_DISAGREEMENT: Final = 5.0
 """Networks whose level points scatter by more disagree, mm (standard deviation)."""
 
 UNSURE: Final = 0.5
@@ -113,8 +113,10 @@ class Checker:
         axial : sequence of AxialView
             The levels that are on axial slices.
         """
-        own = self.series[self.series["study_id"] == study_id]
-        by_kind = {kind: own.loc[own["series_description"] == kind, "series_id"].tolist() for kind in SERIES_TYPES}
+        series = self.series[self.series["study_id"] == study_id]
+        by_kind = {
+            kind: series.loc[series["series_description"] == kind, "series_id"].tolist() for kind in SERIES_TYPES
+        }
         lines: list[str] = []
         for part, kind in zip(PARTS, SERIES_TYPES, strict=True):
             own_cause, axial_cause = self._cause(part, by_kind), self._axial_cause(by_kind, axial)
@@ -161,7 +163,7 @@ class Checker:
         elif (length < SPACING[0]).any() or (length > SPACING[1]).any():
             yield f"{name}: the levels found are {length.min():.0f} to {length.max():.0f} mm apart, which no spine is"
         scatter = self._scatter(series_id)
-        if scatter > DISAGREEMENT:
+        if scatter > NETWORK_DISAGREEMENT:
             yield f"{name}: the networks disagree on the levels by {scatter:.0f} mm"
 
     def points(self, series_id: int) -> Floats | None:
@@ -187,7 +189,7 @@ class Checker:
         for (first, points), (second, others) in pairwise(known):
             # Within the plane: the two canal slices need not lie at the same x.
             apart = float(np.linalg.norm((points - others)[:, 1:], axis=1).mean())
-            if apart > APART:
+            if apart > SERIES_DISAGREEMENT:
                 yield f"series {first} and {second} disagree on the levels by {apart:.0f} mm"
 
 

@@ -19,7 +19,7 @@ BATCH: Final = 64
 """Headers that a process reads at a time."""
 
 LARGEST_INSTANCE: Final = 2**31 - 1
-"""Of DICOM's InstanceNumber."""
+"""The largest InstanceNumber that DICOM allows."""
 
 Key = tuple[str, ...]
 
@@ -94,8 +94,8 @@ def group_studies(root: Path, headers: Iterable[Header], numbers: Numbers) -> li
     studies = []
     for key, group in sorted(groups.items()):
         folder = folders[key]
-        own = in_folder[folder][0] == key and folder not in above
-        number = numbers.study(folder.name if own else "", *key)
+        largest = in_folder[folder][0] == key and folder not in above
+        number = numbers.study(folder.name if largest else "", *key)
         place = os.path.relpath(folder, root)
         count = len(in_folder[folder])
         shared = f"its folder holds {count} patients or examinations, told apart by their identifiers"
@@ -142,8 +142,8 @@ def _group_series(study_id: int, group: Sequence[Header], numbers: Numbers) -> t
     series = []
     for key, found in zip(keys, choose([recognise(parts[key]) for key in keys]), strict=True):
         within = {header.path.parent for header in parts[key]}
-        own = len(within) == 1 and by_folder[min(within)] == {key}
-        number = numbers.series(min(within).name if own else "", str(study_id), *key)
+        alone = len(within) == 1 and by_folder[min(within)] == {key}
+        number = numbers.series(min(within).name if alone else "", str(study_id), *key)
         series.append(SeriesFiles(number, found.kind, found.reason, _instances(parts[key])))
     return tuple(sorted(series, key=lambda each: (each.kind is None, each.series_id)))
 

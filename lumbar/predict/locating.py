@@ -83,7 +83,7 @@ def locate(cached: Cached, data: Path, localisers: Mapping[str, Ensemble], clock
         sagittal = _tabulate(
             output, data, tables.SAGITTAL_XY, lambda found: aggregation.sagittal_points(found, meta, objective)
         )
-        keys = zip(*(output[name].tolist() for name in aggregation.SLICE), strict=True) if output else ()
+        keys = zip(*(output[name].tolist() for name in tables.SLICE), strict=True) if output else ()
         spread = {key: values.numpy().reshape(-1, 2) for key, values in zip(keys, output.get(SPREAD, ()), strict=True)}
     with clock("axial xy"):
         axial = _tabulate(predict(AXIAL), data, tables.AXIAL_XY, aggregation.axial_points)
@@ -120,10 +120,10 @@ def canal_slices(points: pd.DataFrame, scores: pd.DataFrame) -> dict[int, CanalS
         spine most surely is chosen.
     """
     chosen = {}
-    scored = points.merge(scores, on=aggregation.SLICE, how="left")
+    scored = points.merge(scores, on=tables.SLICE, how="left")
     for _, rows in scored.groupby("series_id"):
         best = rows.sort_values(["scs", "logits_mask"], na_position="first", kind="stable").iloc[-1]
-        own = rows[rows["instance_number"] == best["instance_number"]].set_index("level").reindex(list(LEVELS))
-        xy = own[["x", "y"]].to_numpy(np.float64)
+        on_slice = rows[rows["instance_number"] == best["instance_number"]].set_index("level").reindex(list(LEVELS))
+        xy = on_slice[["x", "y"]].to_numpy(np.float64)
         chosen[int(best["series_id"])] = CanalSlice(int(best["instance_number"]), xy, float(best["logits_mask"]))
     return chosen

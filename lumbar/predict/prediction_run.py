@@ -33,7 +33,7 @@ from lumbar.predict.study_files import StudyFiles
 from lumbar.tables import SAMPLE_SUBMISSION
 
 VERSION: Final = 1
-"""Of what predictions depend on beside files and networks; raise it when the same input gives another answer."""
+"""Stands in fingerprints for the code beside files and networks; raise it when the same input gives another answer."""
 
 RECORDS, DATA, NOTES = "records", "data", "notes.txt"
 """What lies in the work folder: finished studies, those at work, what is to be known of the networks."""

@@ -1,4 +1,4 @@
-"""All networks, loaded once, and the way of some studies through them: from files to finished records."""
+"""All networks, loaded once, and what they make of some studies: from files to finished records."""
 
 from __future__ import annotations
 

@@ -111,14 +111,14 @@ def list_files(root: Path, leave_out: Path, problems: list[str]) -> list[Path]:
         problems.append(f"{error.filename}: cannot be read ({error.strerror})")
 
     found: list[Path] = []
-    way: dict[Path, frozenset[tuple[int, int]]] = {}  # what each folder lies in, itself included
+    above: dict[Path, frozenset[tuple[int, int]]] = {}  # what each folder lies in, itself included
     for folder, names, files in os.walk(root, onerror=note, followlinks=True):
         here = Path(folder)
-        stat, above = here.stat(), way.get(here.parent, frozenset())
-        if (stat.st_dev, stat.st_ino) in above or here == leave_out:  # a link that leads back
+        stat, parents = here.stat(), above.get(here.parent, frozenset())
+        if (stat.st_dev, stat.st_ino) in parents or here == leave_out:  # a link that leads back
             names.clear()
             continue
-        way[here] = above | {(stat.st_dev, stat.st_ino)}
+        above[here] = parents | {(stat.st_dev, stat.st_ino)}
         names[:] = [name for name in names if not name.startswith((".", "__MACOSX"))]
         found += [here / name for name in files if not name.startswith(".")]
     return sorted(found)

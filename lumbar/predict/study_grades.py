@@ -71,7 +71,7 @@ def grade(
     shape = len(study_id), len(TARGETS)
     models: dict[str, Floats] = {}
     source = np.full(shape, SHARES, dtype=object)
-    own, other, filled = (np.zeros(shape, dtype=bool) for _ in range(3))
+    own_series, other_series, filled = (np.zeros(shape, dtype=bool) for _ in range(3))
     for name, ensemble in classifiers.items():
         with clock(name):
             rows = with_stand_ins(series, ensemble.cfg.parts)
@@ -84,10 +84,10 @@ def grade(
             models[name][predicted] = softmax(logits[predicted])
             direct = gather_studies(output, rows, PARTS).predicted & predicted
             meant = np.isin(TARGET_PARTS, ensemble.cfg.parts)
-            own |= direct & meant
-            other |= direct
+            own_series |= direct & meant
+            other_series |= direct
             filled |= predicted
-    source[filled], source[other], source[own] = NEIGHBOUR, OTHER_SERIES, MODELS
+    source[filled], source[other_series], source[own_series] = NEIGHBOUR, OTHER_SERIES, MODELS
     with clock("MLP"):
         probabilities = combine(models, combiner, shape)
     probabilities[~filled] = np.broadcast_to(class_shares(), probabilities.shape)[~filled]

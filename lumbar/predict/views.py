@@ -48,9 +48,9 @@ class Viewer:
 
     def sagittal(self, study_id: int) -> SagittalView | None:
         """Show the slice through the canal, on T2/STIR where there is one; None where nothing was located."""
-        own = self.series[self.series["study_id"] == study_id]
+        series = self.series[self.series["study_id"] == study_id]
         for kind in PREFERRED:
-            for series_id in own.loc[own["series_description"] == kind, "series_id"]:
+            for series_id in series.loc[series["series_description"] == kind, "series_id"]:
                 if series_id in self.located.canal:
                     return self._sagittal(study_id, int(series_id), kind)
         return None

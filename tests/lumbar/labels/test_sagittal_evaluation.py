@@ -1,8 +1,6 @@
-import numpy as np
 import pandas as pd
-import pytest
 
-from lumbar.labels.sagittal_evaluation import accuracy, shift_recovery, true_level_points, true_shift
+from lumbar.labels.sagittal_evaluation import shift_recovery, true_level_points, true_shift
 
 
 def truth() -> pd.DataFrame:
@@ -22,27 +20,6 @@ def test_the_true_shift_is_that_which_fits_the_truth() -> None:
     points = pd.DataFrame({"instance_number": [1, 2], "level": [2, 2], "x": [50, 50], "y": [61, 61]})
     assert true_shift(points, true_level_points(truth())) == 1
     assert true_shift(points.assign(instance_number=9), true_level_points(truth())) is None
-
-
-def test_distances_are_in_pixels_and_in_millimetres_of_each_slice() -> None:
-    labels = pd.DataFrame(
-        {"series_id": 10, "instance_number": [1, 1, 2, 3], "level": ["l1_l2", "l2_l3", "l2_l3", "l2_l3"],
-         "x": [53, 50, 50, 0], "y": [44, 60, 80, 0]}
-    )  # fmt: skip
-    meta = pd.DataFrame({"series_id": 10, "instance_number": [1, 2, 3], "PixelSpacing": [(2.0, 1.0), (2.0, 1.0), 1.0]})
-    near = accuracy(labels, true_level_points(truth()), meta)
-    assert near.points == 3
-    assert near.median_px == 5.0
-    assert near.median_mm == pytest.approx(np.hypot(8, 3))
-    assert near.share_within_10_mm == pytest.approx(2 / 3)
-
-
-def test_without_a_common_point_there_is_no_distance() -> None:
-    labels = pd.DataFrame({"series_id": [99], "instance_number": [1], "level": ["l1_l2"], "x": [0], "y": [0]})
-    meta = pd.DataFrame({"series_id": [99], "instance_number": [1], "PixelSpacing": [(1.0, 1.0)]})
-    near = accuracy(labels, true_level_points(truth()), meta)
-    assert near.points == 0
-    assert np.isnan(near.median_mm)
 
 
 def test_recovery_counts_dropped_series_as_not_back() -> None:
