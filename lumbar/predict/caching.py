@@ -19,39 +19,21 @@ from lumbar.predict.study_files import StudyFiles
 
 @dataclass(frozen=True)
 class Cached:
-    """What the caches of some studies hold.
-
-    Parameters
-    ----------
-    series : DataFrame
-        `study_id, series_id, series_description` of the series with at least one usable slice.
-    meta : DataFrame
-        `lumbar.tables.TEST_META`.
-    failures : dict of int to list of str
-        Per study one line for each file that could not be used.
-    """
+    """What the caches of some studies hold."""
 
     series: pd.DataFrame
+    """`study_id, series_id, series_description` of the series with at least one usable slice."""
     meta: pd.DataFrame
+    """`lumbar.tables.TEST_META`."""
     failures: dict[int, list[str]]
+    """Per study one line for each file that could not be used."""
 
 
 def make_caches(studies: Sequence[StudyFiles], data: Path, versions: Collection[str], workers: int) -> Cached:
     """Fill a data folder with the caches and the metadata table of some studies.
 
     Their files are linked to as ``test_images/<study>/<series>/<instance>.dcm``, whatever their layout, so that the
-    preparation of training does the rest.
-
-    Parameters
-    ----------
-    studies : sequence of StudyFiles
-        The studies; only their series that are used are read.
-    data : Path
-        The data folder.
-    versions : collection of str
-        Caches to make, of `lumbar.images.cache.VERSIONS`.
-    workers : int
-        Processes.
+    preparation of training does the rest. `versions` are caches of `lumbar.images.cache.VERSIONS`.
     """
     images = (data / IMAGES).absolute()
     jobs, kinds = [], {}
@@ -69,7 +51,8 @@ def make_caches(studies: Sequence[StudyFiles], data: Path, versions: Collection[
     failures: dict[int, list[str]] = defaultdict(list)
     for job, report in zip(jobs, prepare_all(jobs, workers, quiet=True), strict=True):
         rows += report.rows
-        failures[int(job.study)] += [f"{_source(path)}: {reason}" for path, reason in report.failures]
+        for path, reason in report.failures:
+            failures[int(job.study)].append(f"{path.readlink() if path.is_symlink() else path}: {reason}")
     meta = pd.DataFrame(rows, columns=list(tables.TEST_META.columns))
     meta = meta.sort_values(tables.SLICE, ignore_index=True)
     meta["SeriesDescription"] = np.nan  # free text, in which a name may stand; nothing reads it
@@ -77,8 +60,3 @@ def make_caches(studies: Sequence[StudyFiles], data: Path, versions: Collection[
     series_table = meta[["study_id", "series_id"]].drop_duplicates(ignore_index=True)
     series_table["series_description"] = series_table["series_id"].map(kinds)
     return Cached(series_table, meta, dict(failures))
-
-
-def _source(path: Path) -> Path:
-    """Name the file that a link leads to."""
-    return path.readlink() if path.is_symlink() else path

@@ -57,16 +57,11 @@ UNSURE: Final = 0.5
 
 @dataclass(frozen=True)
 class Thresholds:
-    """How sure the sagittal localiser must be of a series for the classifiers to use it, per condition group.
-
-    Parameters
-    ----------
-    lowest, highest : mapping of str to float
-        Of the classifiers that look at the group's own series; empty where none does.
-    """
+    """How sure the sagittal localiser must be of a series for the classifiers to use it, per condition group."""
 
     lowest: Mapping[str, float]
     highest: Mapping[str, float]
+    """Over the classifiers that look at the group's own series; empty where none does."""
 
     @classmethod
     def of(cls, configs: Sequence[object]) -> Thresholds:
@@ -80,17 +75,7 @@ class Thresholds:
 
 
 class Checker:
-    """Writes the warnings of studies.
-
-    Parameters
-    ----------
-    series, meta : DataFrame
-        Usable series and slices of some studies.
-    located : Located
-        Where their levels are.
-    thresholds : Thresholds
-        Of the classifiers.
-    """
+    """Writes the warnings of studies, given their usable series and slices (`meta`)."""
 
     def __init__(self, series: pd.DataFrame, meta: pd.DataFrame, located: Located, thresholds: Thresholds) -> None:
         self.series, self.located, self.thresholds = series, located, thresholds
@@ -196,14 +181,7 @@ class Checker:
 def fallbacks(part: str, source: Sequence[str], own_cause: str, axial_cause: str) -> Iterator[str]:
     """Say what stands in for a condition group's own reading, at which levels, and why.
 
-    Parameters
-    ----------
-    part : str
-        Condition group.
-    source : sequence of str, length 25
-        Where each target's probabilities come from.
-    own_cause, axial_cause : str
-        Why its own series could not be read, and why axial slices could not.
+    `own_cause` and `axial_cause` say why its own series could not be read, and why axial slices could not.
     """
     for stand_in, text in STAND_INS.items():
         levels = sorted(

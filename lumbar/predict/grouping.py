@@ -25,22 +25,10 @@ Key = tuple[str, ...]
 
 
 def read_headers(paths: Sequence[Path], workers: int, problems: list[str]) -> list[Header]:
-    """Read the headers of files.
+    """Read the headers of the DICOM files among some files, as far as they belong to a series.
 
-    Parameters
-    ----------
-    paths : sequence of Path
-        Files of any kind.
-    workers : int
-        Processes.
-    problems : list of str
-        Gets one line per file that is named ``.dcm``, or is MRI, and cannot be used. Other files that are no DICOM are
-        passed over in silence.
-
-    Returns
-    -------
-    list of Header
-        Of the DICOM files that belong to a series.
+    `problems` gets one line per file that is named ``.dcm``, or is MRI, and cannot be used; other files that are no
+    DICOM are passed over in silence.
     """
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
     headers = []
@@ -71,17 +59,8 @@ def group_studies(root: Path, headers: Iterable[Header], numbers: Numbers) -> li
     """Group files into studies and series, and recognise the series.
 
     A study is what has one StudyInstanceUID and one PatientID, and in Kaggle's layout one study folder; files without
-    either identifier go by their folders. A study takes the number of its folder if that has one; of several studies
-    in one folder the largest does.
-
-    Parameters
-    ----------
-    root : Path
-        The folder searched.
-    headers : iterable of Header
-        Of its files.
-    numbers : Numbers
-        Gives numbers.
+    either identifier go by their folders under `root`. A study takes the number of its folder if that has one; of
+    several studies in one folder the largest does.
     """
     groups: dict[Key, list[Header]] = defaultdict(list)
     for header in headers:

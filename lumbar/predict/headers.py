@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,47 +29,33 @@ _TAGS: Final = [Tag(keyword) for keyword in KEYWORDS]
 
 @dataclass(frozen=True)
 class Header:
-    """One file's header.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    study, patient, series, image : str
-        Unique identifiers; empty where absent. To tell files apart, for nothing else.
-    instance : int or None
-        InstanceNumber.
-    modality : str
-        For example ``MR``; empty where absent.
-    image_type, text, body_part, sequence : str
-        Lower case: ImageType; series description, protocol and sequence name; BodyPartExamined; ScanningSequence.
-    echo, repetition, inversion : float
-        Times, ms; NaN where absent.
-    orientation : tuple of float
-        ImageOrientationPatient; empty where absent or not six numbers.
-    contrast : bool
-        Whether a contrast agent was given.
-    is_image : bool
-        Whether it says how many rows of pixels it has.
-    """
+    """One file's header: texts are empty where a tag is absent, times NaN."""
 
     path: Path
     study: str
     patient: str
     series: str
     image: str
+    """With the three above, unique identifiers: to tell files apart, for nothing else."""
     instance: int | None
     modality: str
+    """For example ``MR``."""
     image_type: str
     text: str
+    """Series description, protocol and sequence name; lower case, as the three tags beside it."""
     body_part: str
     sequence: str
+    """ScanningSequence."""
     echo: float
     repetition: float
     inversion: float
+    """With the two above, times in ms."""
     orientation: tuple[float, ...]
+    """ImageOrientationPatient; empty where absent or not six numbers."""
     contrast: bool
+    """Whether a contrast agent was given."""
     is_image: bool
+    """Whether it says how many rows of pixels it has."""
 
 
 def read_header(path: Path) -> Header:
@@ -83,7 +69,8 @@ def read_header(path: Path) -> Header:
     try:
         with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
             dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
-            return _header(path, {keyword: _value(dataset, keyword) for keyword in KEYWORDS})
+            values = {keyword: _values(dataset, keyword) for keyword in KEYWORDS}
+            return _header(path, values)
     except OSError as error:
         raise DicomError(path, f"cannot be read ({error.strerror})") from error
     except InvalidDicomError as error:
@@ -93,18 +80,20 @@ def read_header(path: Path) -> Header:
         raise DicomError(path, f"damaged or truncated DICOM file ({type(error).__name__})") from error
 
 
-def _value(dataset: pydicom.Dataset, keyword: str) -> Any:
-    """Return a tag's value; None where it is absent or malformed."""
+def _values(dataset: pydicom.Dataset, keyword: str) -> list[Any]:
+    """Return a tag's values; none where it is absent or malformed."""
     try:
-        return dataset.get(keyword)
+        value = dataset.get(keyword)
     except Exception:  # pydicom parses a value when it is asked for, and a malformed one can raise nearly anything
-        return None
+        return []
+    values = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
+    return [each for each in values if each is not None]
 
 
-def _header(path: Path, values: Mapping[str, Any]) -> Header:
+def _header(path: Path, values: Mapping[str, list[Any]]) -> Header:
     """Bring the values of the tags into plain types."""
-    texts = {keyword: _text(value) for keyword, value in values.items()}
-    numbers = {keyword: _numbers(value) for keyword, value in values.items()}
+    texts = {keyword: " ".join(str(each).strip() for each in found).strip() for keyword, found in values.items()}
+    numbers = {keyword: _numbers(found) for keyword, found in values.items()}
     instance = numbers["InstanceNumber"]
     orientation = numbers["ImageOrientationPatient"]
     described = " ".join(texts[keyword] for keyword in ("SeriesDescription", "ProtocolName", "SequenceName"))
@@ -130,15 +119,8 @@ def _header(path: Path, values: Mapping[str, Any]) -> Header:
     )
 
 
-def _text(value: Any) -> str:
-    """Return a value as text, several values separated by blanks."""
-    values = value if isinstance(value, MultiValue | list | tuple) else [value]
-    return " ".join(str(each).strip() for each in values if each is not None).strip()
-
-
-def _numbers(value: Any) -> tuple[float, ...]:
-    """Return a value as finite numbers; none where it is absent or no number."""
-    values = value if isinstance(value, MultiValue | list | tuple) else [value]
+def _numbers(values: Sequence[Any]) -> tuple[float, ...]:
+    """Return values as finite numbers; none where one of them is no number."""
     try:
         numbers = tuple(float(each) for each in values)
     except (TypeError, ValueError):

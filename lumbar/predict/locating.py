@@ -38,24 +38,24 @@ class CanalSlice(NamedTuple):
 class Located:
     """The localisers' tables of some studies, also written to their data folder.
 
-    Parameters
-    ----------
-    sagittal, axial, slices, levels : DataFrame
-        `lumbar.tables.SAGITTAL_XY`, `AXIAL_XY`, `SAGITTAL_SLICES`, `AXIAL_LEVELS`; empty where a localiser lacks or
-        found no slice.
-    spread : dict of (int, int) to ndarray, shape (5, 2)
-        By series and instance number: by how much the networks disagree on x, y of each level, standard deviation in
-        image widths and heights.
-    canal : dict of int to CanalSlice
-        By sagittal series.
+    A table is empty where its localiser lacks or found no slice.
     """
 
     sagittal: pd.DataFrame
+    """`lumbar.tables.SAGITTAL_XY`."""
     axial: pd.DataFrame
+    """`lumbar.tables.AXIAL_XY`."""
     slices: pd.DataFrame
+    """`lumbar.tables.SAGITTAL_SLICES`."""
     levels: pd.DataFrame
+    """`lumbar.tables.AXIAL_LEVELS`."""
     spread: dict[tuple[int, int], NDArray[np.float32]]
+    """By series and instance number: by how much the networks disagree on x, y of each level, shape (5, 2).
+
+    Standard deviations, in image widths and heights.
+    """
     canal: dict[int, CanalSlice]
+    """By sagittal series."""
 
 
 def locate(cached: Cached, data: Path, localisers: Mapping[str, Ensemble], clock: Clock) -> Located:
@@ -68,9 +68,9 @@ def locate(cached: Cached, data: Path, localisers: Mapping[str, Ensemble], clock
     data : Path
         Their data folder.
     localisers : mapping of str to Ensemble
-        By config; one that lacks leaves its table empty, and those that build on it.
+        By config; one that is missing leaves its table empty, and those that build on it.
     clock : Clock
-        Takes the time of each step.
+        Takes the time of each localiser.
     """
     meta, series = cached.meta, cached.series
     objective = localisers[SAGITTAL].cfg.mask_objective if SAGITTAL in localisers else aggregation.PUBLISHED
@@ -113,11 +113,7 @@ def _tabulate(
 def canal_slices(points: pd.DataFrame, scores: pd.DataFrame) -> dict[int, CanalSlice]:
     """Choose the slice of each sagittal series that runs through the canal.
 
-    Parameters
-    ----------
-    points, scores : DataFrame
-        `lumbar.tables.SAGITTAL_XY` and `SAGITTAL_SLICES`; where the second lacks a series, the slice that shows the
-        spine most surely is chosen.
+    It is the one with the best canal score, and where `scores` lack a series that which shows the spine most surely.
     """
     chosen = {}
     scored = points.merge(scores, on=tables.SLICE, how="left")

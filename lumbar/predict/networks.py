@@ -45,14 +45,7 @@ class OutOfMemory(UserError):
 
 
 def load_network(trained: Trained, notes: list[str]) -> nn.Module:
-    """Build a network and load its weights.
-
-    Parameters
-    ----------
-    trained : Trained
-        Which.
-    notes : list of str
-        Gets a line if its training had not ended.
+    """Build a network and load its weights; `notes` gets a line if its training had not ended.
 
     Raises
     ------
@@ -73,21 +66,12 @@ def load_network(trained: Trained, notes: list[str]) -> nn.Module:
 
 
 def load_networks(members: Sequence[Trained], problems: list[str], notes: list[str], strict: bool) -> list[nn.Module]:
-    """Load all networks of a config.
-
-    Parameters
-    ----------
-    members : sequence of Trained
-        Of one config.
-    problems, notes : list of str
-        Get a line for each network that is left out, and for each that was not trained to the end.
-    strict : bool
-        A network that cannot be used is an error.
+    """Load all networks of a config; `problems` gets a line for each that cannot be used and is left out.
 
     Raises
     ------
     UserError
-        With `strict`.
+        With `strict`, in place of leaving one out.
     """
     networks = []
     for member in members:
@@ -168,14 +152,7 @@ class Ensemble:
         return len(self.networks)
 
     def predict(self, series: pd.DataFrame, data: Path) -> dict[str, Tensor]:
-        """Predict all items of some series.
-
-        Parameters
-        ----------
-        series : DataFrame
-            `study_id, series_id, series_description`.
-        data : Path
-            Their data folder.
+        """Predict all items of some series (`study_id, series_id, series_description`) of a data folder.
 
         Returns
         -------

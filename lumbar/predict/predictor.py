@@ -108,21 +108,16 @@ class Predictor:
         return ", ".join([*counts, f"{MLP} x {len(self.combiner.networks)}"] if self.combiner else counts)
 
     def predict(self, studies: Sequence[StudyFiles], data: Path, failures: list[str]) -> list[StudyRecord]:
-        """Answer for some studies.
+        """Answer for a few studies, in their order; the records have no fingerprint.
 
         Parameters
         ----------
         studies : sequence of StudyFiles
-            A few, whose caches and items fit into memory and disk.
+            As many as fit into memory and disk with their caches and items.
         data : Path
             A folder to work in, with the layout of a data folder.
         failures : list of str
             Gets one line for each file that could not be used.
-
-        Returns
-        -------
-        list of StudyRecord
-            One per study, in their order; `fingerprint` is empty.
         """
         with self.clock("caches"):
             cached = make_caches(studies, data, self.versions, self.workers)
@@ -163,17 +158,7 @@ def answer(
 
 
 def unanswered(study: StudyFiles, cached: Cached | None, reason: str = "") -> StudyRecord:
-    """Write down a study about which nothing could be found out.
-
-    Parameters
-    ----------
-    study : StudyFiles
-        The study.
-    cached : Cached or None
-        What was read of it.
-    reason : str
-        Why; by default, for want of series.
-    """
+    """Write down a study about which nothing could be found out, by default for want of series."""
     if not reason:
         ignored = f", {len(study.series)} ignored" if study.series and not study.used else ""
         reason = f"no usable series{ignored}" if study.series else "no images"

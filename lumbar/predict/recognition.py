@@ -68,18 +68,7 @@ class Recognition(NamedTuple):
 
 
 def recognise(headers: Sequence[Header]) -> Recognition:
-    """Recognise one series.
-
-    Parameters
-    ----------
-    headers : sequence of Header
-        Of its files, at least one.
-
-    Returns
-    -------
-    Recognition
-        The reason quotes no text of the header.
-    """
+    """Recognise a series by the headers of its files, at least one; the reason quotes no text of a header."""
     header = headers[len(headers) // 2]
     text = re.sub(r"[^a-z0-9*+]+", " ", header.text)
     unusable = _unusable(headers, text)
@@ -100,18 +89,7 @@ def recognise(headers: Sequence[Header]) -> Recognition:
 
 
 def choose(found: Sequence[Recognition]) -> list[Recognition]:
-    """Leave out second choices where the same study has a better series of their type.
-
-    Parameters
-    ----------
-    found : sequence of Recognition
-        Of all series of one study.
-
-    Returns
-    -------
-    list of Recognition
-        In the same order.
-    """
+    """Leave out second choices among a study's series where it has a better series of their type."""
     good = {each.kind for each in found if not each.second_choice}
     return [
         Recognition(None, f"{each.reason}; the study has a better {each.kind} series")

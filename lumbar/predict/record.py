@@ -53,104 +53,66 @@ class SeriesNote(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SagittalView:
-    """The slice that runs through the spinal canal, with the level points that were found on it.
-
-    Parameters
-    ----------
-    series_id, instance_number : int
-        Which slice.
-    kind : str
-        Series type.
-    spacing : tuple of float
-        Between rows, between columns, mm; NaN where unknown.
-    confidence : float
-        How sure the localiser is that the slice shows the lumbar spine, 0 to 1; NaN for published networks, whose
-        output has no fixed scale.
-    points : ndarray, shape (5, 2)
-        x, y per level (`lumbar.anatomy.LEVELS`), pixels.
-    image : ndarray, shape (H, W), uint8
-        The whole slice, as the v01 cache has it.
-    """
+    """The slice that runs through the spinal canal, with the level points that were found on it."""
 
     series_id: int
     instance_number: int
     kind: str
+    """One of `lumbar.anatomy.SERIES_TYPES`."""
     spacing: tuple[float, float]
+    """Between rows, between columns, mm; NaN where unknown."""
     confidence: float
+    """How sure the localiser is that the slice shows the lumbar spine, 0 to 1."""
     points: Floats
+    """x, y per level (`lumbar.anatomy.LEVELS`), pixels, shape (5, 2)."""
     image: Pixels
+    """The whole slice, as the v01 cache has it, shape (H, W)."""
 
 
 @dataclass(frozen=True, eq=False)
 class AxialView:
-    """The axial slice of one level, with the box that the classifiers looked at.
-
-    Parameters
-    ----------
-    level : str
-        One of `lumbar.anatomy.LEVELS`.
-    series_id, instance_number : int
-        Which slice: the one closest to the level point.
-    distance : float
-        Of the slice from the level point, mm.
-    slices : int
-        Slices in the level's sequence.
-    spacing : tuple of float
-        Between rows, between columns, mm; NaN where unknown.
-    box : ndarray, shape (4), int64
-        x0, y0, x1, y1, pixels, ends excluded.
-    points : ndarray, shape (2, 2)
-        x, y of the left and right subarticular point, pixels. Left is the patient's left, at the right of the image.
-    image : ndarray, shape (H, W), uint8
-        The whole slice, as the v01 cache has it.
-    """
+    """The axial slice closest to one level, with the box that the classifiers looked at."""
 
     level: str
+    """One of `lumbar.anatomy.LEVELS`."""
     series_id: int
     instance_number: int
     distance: float
+    """Between the slice and the level point, mm."""
     slices: int
+    """Slices in the level's sequence."""
     spacing: tuple[float, float]
+    """Between rows, between columns, mm; NaN where unknown."""
     box: NDArray[np.int64]
+    """x0, y0, x1, y1, pixels, ends excluded."""
     points: Floats
+    """x, y of the left and right subarticular point, pixels, shape (2, 2). The patient's left is at the right."""
     image: Pixels
+    """The whole slice, as the v01 cache has it, shape (H, W)."""
 
 
 @dataclass(frozen=True, eq=False)
 class StudyRecord:
-    """All that a run leaves of one study.
-
-    Parameters
-    ----------
-    study_id : int
-        Number of the study: its folder's name where that is a number, else a short hash.
-    fingerprint : str
-        Of the study's files and the networks; another one means that the record is stale.
-    probabilities : ndarray, shape (25, 3)
-        Per target (`lumbar.anatomy.TARGETS`) and grade; each row sums to 1.
-    source : tuple of str, length 25
-        Where each target's probabilities come from, of `SOURCES`.
-    models : mapping of str to ndarray, shape (25, 3)
-        The same per classifier, before the ensemble; NaN where it predicted nothing.
-    series : tuple of SeriesNote
-        The series used, then those ignored.
-    warnings : tuple of str
-        One sentence each: what fell back to what and why, and where the networks are unsure. Empty: all went well.
-    sagittal : SagittalView or None
-        None where no level was located.
-    axial : tuple of AxialView
-        At most one per level, from the head down; a level that is on no axial slice is left out.
-    """
+    """All that a run leaves of one study."""
 
     study_id: int
+    """Its folder's name where that is a number, else a short hash."""
     fingerprint: str
+    """Tells the study's files and the networks; another one means that the record is stale."""
     probabilities: Floats
+    """Per target (`lumbar.anatomy.TARGETS`) and grade, shape (25, 3); each row sums to 1."""
     source: tuple[str, ...]
+    """Where each target's probabilities come from, of `SOURCES`."""
     models: Mapping[str, Floats]
+    """Probabilities per classifier, before the ensemble, shape (25, 3); NaN where it predicted nothing."""
     series: tuple[SeriesNote, ...]
+    """The series used, then those ignored."""
     warnings: tuple[str, ...]
+    """One sentence each: what fell back to what and why, and where the networks are unsure. Empty: all went well."""
     sagittal: SagittalView | None = None
+    """None where no level was located."""
     axial: tuple[AxialView, ...] = ()
+    """At most one per level, from the head down; a level that is on no axial slice is left out."""
 
     def __post_init__(self) -> None:
         shape = len(TARGETS), len(GRADES)
@@ -192,14 +154,7 @@ DAMAGED: Final = (OSError, ValueError, KeyError, BadZipFile)
 
 
 def read_record(path: Path, pictures: bool = True) -> StudyRecord:
-    """Read a record.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    pictures : bool
-        Read the views too; without them it takes a tenth of the time.
+    """Read a record; without pictures, which takes a tenth of the time, the views are left out.
 
     Raises
     ------
@@ -234,14 +189,12 @@ def read_record(path: Path, pictures: bool = True) -> StudyRecord:
 def is_finished(folder: Path, study_id: int, fingerprint: str) -> bool:
     """Say whether a study has a record with this fingerprint."""
     try:
-        with np.load(folder / f"{study_id}.npz", allow_pickle=False) as content:
-            text = json.loads(str(content["text"]))
-        return (text["format"], text["fingerprint"]) == (_FORMAT, fingerprint)
+        return read_record(folder / f"{study_id}.npz", pictures=False).fingerprint == fingerprint
     except DAMAGED:
         return False
 
 
-class Records(Sequence[StudyRecord]):
+class Records:
     """The records of a run, read one at a time when asked for, so that any number fits into memory.
 
     Parameters
@@ -255,18 +208,10 @@ class Records(Sequence[StudyRecord]):
     """
 
     def __init__(self, folder: Path, study_ids: Sequence[int], notes: Sequence[str] = ()) -> None:
-        self.folder = folder
-        self.study_ids = tuple(study_ids)
-        self.notes = tuple(notes)
+        self.folder, self.study_ids, self.notes = folder, tuple(study_ids), tuple(notes)
 
     def __len__(self) -> int:
         return len(self.study_ids)
 
-    def __getitem__(self, index: Any) -> Any:
-        """Read one record, or with a slice make a shorter sequence."""
-        if isinstance(index, slice):
-            return Records(self.folder, self.study_ids[index], self.notes)
-        return read_record(self.folder / f"{self.study_ids[index]}.npz")
-
     def __iter__(self) -> Iterator[StudyRecord]:
-        return (self[number] for number in range(len(self)))
+        return (read_record(self.folder / f"{study_id}.npz") for study_id in self.study_ids)

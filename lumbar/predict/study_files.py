@@ -90,14 +90,9 @@ def _number(taken: set[int], name: str, key: Sequence[str]) -> int:
 
 
 def list_files(root: Path, leave_out: Path, problems: list[str]) -> list[Path]:
-    """List all files under a folder, sorted; hidden ones are left out, unreadable folders noted in `problems`.
+    """List all files under a folder, sorted, but hidden ones and those in `leave_out`; both paths are absolute.
 
-    Parameters
-    ----------
-    root, leave_out : Path
-        The folder, and one not to look into; absolute.
-    problems : list of str
-        Gets one line per folder that cannot be read.
+    `problems` gets one line per folder that cannot be read.
 
     Raises
     ------

@@ -29,24 +29,16 @@ TARGET_PARTS = tuple(CONDITION_PARTS[condition] for condition in CONDITIONS for 
 
 @dataclass(frozen=True)
 class Graded:
-    """Grades of N studies.
-
-    Parameters
-    ----------
-    study_id : ndarray, shape (N)
-        Ascending.
-    probabilities : ndarray, shape (N, 25, 3)
-        Each triple sums to 1.
-    models : dict of str to ndarray, shape (N, 25, 3)
-        Per classifier, NaN where it predicted nothing.
-    source : ndarray of str, shape (N, 25)
-        Of `lumbar.predict.record.SOURCES`.
-    """
+    """Grades of N studies."""
 
     study_id: NDArray[np.int64]
+    """Ascending, shape (N)."""
     probabilities: Floats
+    """Shape (N, 25, 3); each triple sums to 1."""
     models: dict[str, Floats]
+    """Probabilities per classifier, shape (N, 25, 3); NaN where it predicted nothing."""
     source: NDArray[Any]
+    """Where each target's probabilities come from, of `lumbar.predict.record.SOURCES`, shape (N, 25)."""
 
 
 def grade(
@@ -65,7 +57,7 @@ def grade(
     combiner : Combiner or None
         The MLP; without it the classifiers are averaged.
     clock : Clock
-        Takes the time of each step.
+        Takes the time of each classifier.
     """
     study_id = np.unique(series["study_id"].to_numpy(np.int64))
     shape = len(study_id), len(TARGETS)
@@ -107,14 +99,8 @@ def with_stand_ins(series: pd.DataFrame, parts: tuple[str, ...]) -> pd.DataFrame
     """Add a series that does not exist for each type that a study lacks and whose slices are not looked at.
 
     A classifier that reads all conditions on axial slices (`ds_dh_23j`) books sagittal conditions under the study's
-    sagittal series, and leaves them out where there is none. With a stand-in it answers for them too.
-
-    Parameters
-    ----------
-    series : DataFrame
-        `study_id, series_id, series_description`.
-    parts : tuple of str
-        Condition groups whose own series the classifier looks at; their types get no stand-in.
+    sagittal series, and leaves them out where there is none. With a stand-in it answers for them too. The types of
+    `parts`, the condition groups whose own series the classifier looks at, get no stand-in.
     """
     rows = []
     for part, kind in zip(PARTS, SERIES_TYPES, strict=True):

@@ -23,19 +23,7 @@ PREFERRED = (SAGITTAL_T2, SAGITTAL_T1)
 
 
 class Viewer:
-    """Finds and cuts out the slices to show.
-
-    Parameters
-    ----------
-    cached : Cached
-        Some studies.
-    located : Located
-        Where their levels are.
-    data : Path
-        Their data folder.
-    version : str
-        Cache that the pictures come from.
-    """
+    """Finds the slices to show of some studies; pictures come from the cache `version` of their data folder."""
 
     def __init__(self, cached: Cached, located: Located, data: Path, version: str) -> None:
         self.located = located
