@@ -6,7 +6,7 @@ import pandas as pd
 from torch import Tensor
 
 from lumbar.config import Config
-from lumbar.grades.scoring import missing_shares, score_parts, softmax, total_score
+from lumbar.grades.scoring import all_scores, missing_shares, softmax
 
 
 def calc_metric(cfg: Config, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pre: str = "val") -> dict[str, float]:
@@ -30,6 +30,6 @@ def calc_metric(cfg: Config, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pr
         when no label is known), ``missing_scs missing_nfn missing_ss`` (shares of labels), ``studies`` (a count).
     """
     target = pp_out["target"].cpu().numpy()
-    parts = score_parts(softmax(pp_out["logits"].cpu().numpy()), target)
+    scores = all_scores(softmax(pp_out["logits"].cpu().numpy()), target)
     missing = {f"missing_{part}": share for part, share in missing_shares(target).items()}
-    return {"score": total_score(parts), **parts, **missing, "studies": float(len(target))}
+    return {**scores, **missing, "studies": float(len(target))}

@@ -36,11 +36,11 @@ from lumbar.engine.runs import Run
 from lumbar.files import atomic_path
 from lumbar.grades.combiner import COMBINED, MEAN, compare
 from lumbar.grades.oof import check_overlap, gather, model_names
-from lumbar.grades.scoring import softmax
+from lumbar.grades.scoring import all_scores, softmax
 from lumbar.grades.submission import write_predictions
 from lumbar.labels.folds import check_grades
 from lumbar.labels.human import StudyGrades
-from lumbar.report.scores import Baselines, all_parts
+from lumbar.report.scores import Baselines
 from lumbar.tables import read_table, write_table
 
 CONFIG = "cfg_mlp"
@@ -144,8 +144,7 @@ def predicted_folds(cfg: Config, rows: pd.DataFrame) -> list[int]:
 def shares_score(baselines: Baselines, output: dict[str, Tensor]) -> dict[str, float]:
     """Score what the class shares of the other folds alone would have predicted for the studies of an output."""
     row = np.searchsorted(baselines.study_id, output["study_id"].numpy())
-    parts = all_parts(baselines.plain[row], output["target"].numpy())
-    return {"score": parts.pop("score")} | parts
+    return all_scores(baselines.plain[row], output["target"].numpy())
 
 
 def report(cfg: Config, rows: pd.DataFrame, outputs: dict[int, dict[str, Tensor]]) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADE_SHARES, GRADE_WEIGHTS, GRADES, LEVELS
-from lumbar.grades.scoring import PART_COLUMNS
-
-Floats = NDArray[np.float64]
+from lumbar.grades.scoring import PART_COLUMNS, Floats, Ints
 
 PRIOR: Final = 0.5
 """Labels that are added to each grade of a level, so that none counts as impossible (the Jeffreys prior).
@@ -31,7 +28,7 @@ def weighted(shares: Floats) -> Floats:
     return result / result.sum(-1, keepdims=True)
 
 
-def counted_shares(grades: NDArray[np.int64]) -> Floats:
+def counted_shares(grades: Ints) -> Floats:
     """Count how frequent the grades are per condition group and level.
 
     Parameters

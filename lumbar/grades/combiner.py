@@ -11,14 +11,14 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from lumbar.anatomy import GRADES, LEVELS, SCS, TARGETS
+from lumbar.anatomy import GRADES, LEVELS, TARGETS
 from lumbar.cli import UserError, nearest
 from lumbar.config import find_module
 from lumbar.engine import checkpoint
 from lumbar.engine.runs import CHECKPOINT, runs_of
 from lumbar.grades.class_shares import class_shares
-from lumbar.grades.oof import Floats, Ints, model_names
-from lumbar.grades.scoring import ANY_SEVERE, PART_COLUMNS, score_parts, total_score
+from lumbar.grades.oof import model_names
+from lumbar.grades.scoring import Floats, Ints, all_scores
 
 ABSENT: Final = -1
 """Index of a target that does not exist: a level past an end of the lumbar spine."""
@@ -100,11 +100,8 @@ def compare(output: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, dic
 
 def _score(probabilities: Floats, target: Ints) -> dict[str, float]:
     """Score one model: probabilities (N, 25, 3), NaN where missing; target (N, 25)."""
-    parts = score_parts(np.where(np.isnan(probabilities), class_shares(), probabilities), target)
-    absent = {part for part, columns in PART_COLUMNS.items() if np.isnan(probabilities[:, columns]).all()}
-    absent |= {ANY_SEVERE} if SCS in absent else set()
-    parts |= dict.fromkeys(absent, float("nan"))
-    return {"score": float("nan") if absent else total_score(parts), **parts}
+    predicted = ~np.isnan(probabilities[..., 0])
+    return all_scores(np.where(predicted[..., None], probabilities, class_shares()), target, predicted)
 
 
 class Combiner:

@@ -13,28 +13,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lumbar.anatomy import GRADES, MISSING, TARGETS
 from lumbar.cli import UserError
 from lumbar.config import Config, load_config
 from lumbar.engine.runs import find_runs, predicted_grades
-from lumbar.grades.scoring import softmax
+from lumbar.grades.scoring import Floats, Ints, softmax
 from lumbar.grades.submission import read_predictions
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _log = logging.getLogger(__name__)
 
 
 def model_names(cfg: Config) -> tuple[str, ...]:
-    """Name the models that an ensemble reads, in the order of its inputs.
-
-    Parameters
-    ----------
-    cfg : config
-        Reads `oof_configs` (configs of this repository) and `oof` (paths of tables, named by their stems).
+    """Name the models that an ensemble reads, in the order of its inputs: `oof_configs`, then the stems of `oof`.
 
     Raises
     ------
@@ -87,9 +78,9 @@ def check_overlap(cfg: Config, probabilities: Floats, grades: Ints) -> None:
     Parameters
     ----------
     cfg : config
-        As `gather`.
+        That the predictions were gathered for.
     probabilities : ndarray, shape (N, models, 25, 3)
-        Of `gather`.
+        What `gather` gives.
     grades : ndarray, shape (N, 25)
         Labels of the same studies, -100 where missing.
 
@@ -151,7 +142,7 @@ def from_weights(weights: Path, name: str, studies: pd.DataFrame) -> tuple[Ints,
         if made:
             ids.append(made[0][0])
             with warnings.catch_warnings(action="ignore"):  # a target that no seed predicted
-                logits.append(np.nanmean([logits_of_seed for _, logits_of_seed in made], axis=0))
+                logits.append(np.nanmean([of_seed for _, of_seed in made], axis=0))
         else:
             _log.warning("%s has no predictions for fold %s: missing in the ensemble", name, fold)
     study_id, order = np.unique(np.concatenate(ids), return_index=True)

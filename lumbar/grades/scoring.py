@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADE_WEIGHTS, GRADES, LEVELS, MISSING, NFN, SCS, SS
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 SCORED_PARTS: Final = (SCS, NFN, SS)
 """Condition groups in the order of the 25 targets."""
@@ -26,6 +27,9 @@ PART_COLUMNS: Final = {
 
 ANY_SEVERE: Final = "any_severe"
 """Name of the fourth part of the score."""
+
+SCORE: Final = "score"
+"""Name of the whole score."""
 
 
 def softmax(logits: ArrayLike) -> Floats:
@@ -68,6 +72,31 @@ def score_parts(probabilities: ArrayLike, labels: ArrayLike) -> dict[str, float]
     severe = probabilities[:, PART_COLUMNS[SCS], -1].max(1)
     worst = labels[:, PART_COLUMNS[SCS]].max(1)
     return parts | {ANY_SEVERE: _log_loss(np.stack([1 - severe, severe], 1), worst, severe_only=True)}
+
+
+def all_scores(
+    probabilities: ArrayLike, labels: ArrayLike, predicted: NDArray[np.bool_] | None = None
+) -> dict[str, float]:
+    """Compute the score and its parts.
+
+    Parameters
+    ----------
+    probabilities, labels : array_like, shapes (N, 25, 3), (N, 25)
+        As `score_parts` takes them.
+    predicted : ndarray of bool, shape (N, 25), optional
+        Where the probabilities are a prediction. A condition group without any is NaN, and the score then too.
+
+    Returns
+    -------
+    dict
+        ``score scs nfn ss any_severe``; lower is better.
+    """
+    parts = score_parts(probabilities, labels)
+    shown = np.ones(np.shape(labels), bool) if predicted is None else predicted
+    absent = {part for part, columns in PART_COLUMNS.items() if not shown[:, columns].any()}
+    if absent:
+        absent |= {SCORE, *([ANY_SEVERE] if SCS in absent else [])}
+    return {SCORE: total_score(parts), **parts} | dict.fromkeys(absent, float("nan"))
 
 
 def total_score(parts: dict[str, float]) -> float:

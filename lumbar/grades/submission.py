@@ -12,15 +12,12 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lumbar.anatomy import GRADE_COLUMNS, GRADES, TARGETS
 from lumbar.cli import UserError, nearest
 from lumbar.files import atomic_path
+from lumbar.grades.scoring import Floats, Ints
 from lumbar.tables import ROW_ID, SAMPLE_SUBMISSION, read_table
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 SUM_TOLERANCE: Final = 0.02
 """How far the sum of a row's probabilities may be from 1: three values of two decimals. They are then rescaled."""

@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADES, LEVELS, PARTS, SERIES_TYPES, TARGETS
 from lumbar.grades.class_shares import class_shares
 from lumbar.grades.combiner import Combiner, mean_of_models
-from lumbar.grades.scoring import softmax
+from lumbar.grades.scoring import Floats, softmax
 from lumbar.grades.studies import gather_studies
 from lumbar.predict.clock import Clock
 from lumbar.predict.networks import Ensemble
 from lumbar.predict.record import MODELS, NEIGHBOUR, OTHER_SERIES, SHARES
-
-Floats = NDArray[np.float64]
 
 TARGET_PARTS = tuple(CONDITION_PARTS[condition] for condition in CONDITIONS for _ in LEVELS)
 """Condition group of each of the 25 targets."""

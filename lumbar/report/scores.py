@@ -5,21 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lumbar.anatomy import GRADE_WEIGHTS, GRADES, MISSING, SCS, TARGETS
+from lumbar.anatomy import GRADE_WEIGHTS, GRADES, MISSING, TARGETS
 from lumbar.cli import UserError
 from lumbar.engine.runs import Floats, Ints, Run, predicted_grades
 from lumbar.grades.class_shares import counted_shares, weighted
 from lumbar.grades.oof import align
-from lumbar.grades.scoring import ANY_SEVERE, PART_COLUMNS, score_parts, softmax, total_score
+from lumbar.grades.scoring import PART_COLUMNS, all_scores, softmax
 from lumbar.labels.human import StudyGrades
-
-SCORE: Final = "score"
 
 
 @dataclass(frozen=True)
@@ -54,19 +51,15 @@ class Outcome:
 
     def scores(self) -> dict[str, float]:
         """Score the predictions: the parts and `SCORE`; NaN for a condition group that was never predicted."""
-        parts = all_parts(self.probabilities, self.grades)
-        absent = {part for part, own in PART_COLUMNS.items() if not self.predicted[:, own].any()}
-        if absent:
-            absent |= {SCORE, *([ANY_SEVERE] if SCS in absent else [])}
-        return parts | dict.fromkeys(absent, float("nan"))
+        return all_scores(self.probabilities, self.grades, self.predicted)
 
     def baseline_scores(self) -> dict[str, float]:
         """Score the weighted class shares on the same studies."""
-        return all_parts(self.baseline, self.grades)
+        return all_scores(self.baseline, self.grades)
 
     def plain_scores(self) -> dict[str, float]:
         """Score the class shares on the same studies."""
-        return all_parts(self.plain, self.grades)
+        return all_scores(self.plain, self.grades)
 
     def unpredicted(self) -> float:
         """Share of the labels without a prediction, among condition groups that are predicted at all."""
@@ -86,12 +79,6 @@ class Outcome:
         chosen = np.take_along_axis(self.probabilities, grade[..., None], -1)[..., 0]
         loss = -np.log(np.clip(chosen, np.finfo(np.float64).eps, 1)) * np.asarray(GRADE_WEIGHTS)[grade]
         return np.where(known, loss, 0.0)
-
-
-def all_parts(probabilities: Floats, grades: Ints) -> dict[str, float]:
-    """Score predictions (N, 25, 3) against labels (N, 25): the parts, and `SCORE`."""
-    parts = score_parts(probabilities, grades)
-    return parts | {SCORE: total_score(parts)}
 
 
 class Baselines:

@@ -15,13 +15,13 @@ from lumbar.anatomy import GRADES, NFN, SCS, SS
 from lumbar.cli import UserError
 from lumbar.config import module_names
 from lumbar.engine.runs import Run, find_runs
-from lumbar.grades.scoring import ANY_SEVERE
+from lumbar.grades.scoring import ANY_SEVERE, SCORE
 from lumbar.html.charts import COLOURS, draw, steps
 from lumbar.html.page import write_page
 from lumbar.localise.point_errors import Errors, localisation_errors
 from lumbar.report.calibration import confusion, labelled, reliability_chart
 from lumbar.report.histories import learning_curves, run_line, troubles
-from lumbar.report.scores import SCORE, Outcome, grade_outcomes
+from lumbar.report.scores import Outcome, grade_outcomes
 from lumbar.report.worst import Slices, worst_studies, worst_targets
 from lumbar.tables import FOLDS, read_table
 

@@ -8,9 +8,9 @@ import pytest
 from lumbar.anatomy import GRADES, MISSING, TARGETS
 from lumbar.engine.runs import find_runs
 from lumbar.grades.class_shares import PRIOR
-from lumbar.grades.scoring import score_parts, softmax
+from lumbar.grades.scoring import SCORE, score_parts, softmax
 from lumbar.report.calibration import confusion, labelled, reliability, reliability_chart
-from lumbar.report.scores import SCORE, Baselines, Outcome, grade_outcomes
+from lumbar.report.scores import Baselines, Outcome, grade_outcomes
 
 
 def fold_file(grades: np.ndarray) -> pd.DataFrame:
