@@ -3,7 +3,7 @@
 set -u
 usage() {
   cat <<'EOF'
-usage: ./infer_model1.sh <inference config> <trained config> [--folds "0 1 2 3"] [--gpus "0 1"] [--seed N]
+usage: ./infer_model1.sh <inference config> <trained config> [--folds 0 1 2 3] [--gpus 0 1] [--seed N]
                          [--allow-missing] [--weights_dir DIR] [--key value ...]
 
   ./infer_model1.sh cfg_dh_05b5_loc_test2 cfg_dh_05b5_loc
@@ -22,12 +22,18 @@ if gpus=$(nvidia-smi --query-gpu=index --format=csv,noheader 2> /dev/null); then
 while [ $# -gt 0 ]; do
   case $1 in
     --allow-missing) allow_missing=$1; shift; continue ;;
+    --folds | --gpus) # as many words as there are; one word for all, "0 1" or 0,1, is read too
+      option=$1 words=
+      shift
+      while [[ $# -gt 0 && $1 =~ ^(-?[0-9]|cpu$|$) ]]; do words+=" ${1//,/ }"; shift; done
+      if [ "$option $words" = "--folds " ]; then echo "error: option --folds: its value is missing" >&2; exit 2; fi
+      if [ "$option" = --folds ]; then folds=$words; else gpus=$words; fi
+      continue
+      ;;
     -D | --*=*) passed_on+=("$1"); shift; continue ;;
   esac
   [ $# -ge 2 ] || { echo "error: option $1: its value is missing" >&2; exit 2; }
   case $1 in
-    --folds) folds=${2//,/ } ;;
-    --gpus) gpus=$2 ;;
     --seed) seed=$2 ;;
     --weights_dir) weights=$2 ;;
     *) passed_on+=("$1" "$2") ;;

@@ -116,9 +116,10 @@ def test_a_signal_reaches_every_fold_and_no_further_one_starts(
     assert "fold 0 failed (exit status 143)" in error and "fold 2 failed (exit status not started)" in error
 
 
-def test_each_fold_is_inferred_with_its_own_newest_checkpoint(script: Script) -> None:
+@pytest.mark.parametrize("folds", [["--folds", "0", "1"], ["--folds", "0 1"], ["--folds", "0,1"]])
+def test_each_fold_is_inferred_with_its_own_newest_checkpoint(script: Script, folds: list[str]) -> None:
     trained(0, 1, seeds=(7, 5))
-    done = script("infer_model1.sh", "cfg_b", "cfg_a", "--folds", "0 1", "--gpus", "cpu", "--img_size", "64", "-D")
+    done = script("infer_model1.sh", "cfg_b", "cfg_a", *folds, "--gpus", "cpu", "--img_size", "64", "-D")
     assert done.returncode == 0, done.stderr
     assert "fold 1: weights/cfg_a/fold1/checkpoint_last_seed5.pth" in done.stdout
     expected = "-G cpu -C cfg_b --weights_dir weights --seed -1 --pretrained_weights weights/cfg_a/fold{fold} "
@@ -152,6 +153,10 @@ def test_missing_folds_are_named(script: Script) -> None:
         (["train_parallel.sh", "", "0", "-C", "cfg_a"], "usage:"),
         (["train_parallel.sh", "0", "0", "--epochs", "2"], "error: option -C <config> is missing"),
         (["infer_model1.sh", "cfg_a"], "usage:"),
+        (
+            ["infer_model1.sh", "cfg_a", "cfg_b", "--folds", "--gpus", "0"],
+            "error: option --folds: its value is missing",
+        ),
         (["infer_model1.sh", "cfg_a", "cfg_b", "--seed"], "error: option --seed: its value is missing"),
     ],
 )
