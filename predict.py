@@ -20,6 +20,7 @@ from pathlib import Path
 from lumbar import cli
 from lumbar.anatomy import TARGETS
 from lumbar.cli import UserError, parse_gpus, positive_int, run
+from lumbar.files import check_apart, check_replaceable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +30,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if path is not None and not path.is_file():
             raise UserError(f"{path}: no such file; expected the table of {what}", status=2)
     gpus = parse_gpus(options.gpu)
+    work = options.work or options.out.with_name(f"{options.out.stem}_work")
+    if options.out.is_dir():
+        raise UserError(f"{options.out}: is a folder; expected the name of a CSV file to write", status=2)
+    written = {"--out": options.out} | ({"--report": options.report} if options.report else {})
+    written = {"--work": work} | written if options.work else written | {"--work": work}
+    read = {"FOLDER": options.source, "--weights": options.weights, "--series": options.series}
+    check_apart(written, read | {"--sample": options.sample})
+    check_replaceable(options.out, "row_id,")
+    if options.report is not None:
+        check_replaceable(options.report, "<!DOCTYPE html>")
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     from lumbar.predict.prediction_run import (  # PyTorch takes seconds to import: mistakes in the command show before
         Options,
@@ -36,7 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
     start = time.monotonic()
-    work = options.work or options.out.with_name(f"{options.out.stem}_work")
     prediction = Run(
         Options(
             source=options.source,

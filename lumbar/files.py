@@ -1,12 +1,14 @@
-"""Files that are never half-written, and pickles that cannot run code."""
+"""Files that are never half-written, folders that are cleared of our own files alone, pickles that run no code."""
 
 from __future__ import annotations
 
 import io
 import os
 import pickle
+import re
 import secrets
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -84,6 +86,114 @@ def locked(folder: Path, busy: Callable[[], None]) -> Iterator[None]:
         except (ImportError, OSError):
             pass
         yield
+
+
+MARKER: Final = ".made_by_lumbar"
+"""File in a folder that a command made for itself, and may clear."""
+
+
+def claim(folder: Path, hint: str) -> None:
+    """Make a folder that may be cleared later, and mark it; an empty one or one that is marked will do.
+
+    Parameters
+    ----------
+    folder : Path
+        Its parents are made too.
+    hint : str
+        What to do if it holds something else.
+
+    Raises
+    ------
+    UserError
+        If it is not empty and not marked.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / MARKER).is_file():
+        other = next(folder.iterdir(), None)
+        if other is not None:
+            raise UserError(f"{folder}: holds {other.name}, which this command did not make; {hint}", status=2)
+        (folder / MARKER).touch()
+
+
+def foreign(folder: Path, ours: re.Pattern[str]) -> Path | None:
+    """Find something in a folder that none of our commands made; None if there is nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        Searched in depth; links are not followed.
+    ours : pattern
+        Of whole paths relative to `folder`, with ``/``; `MARKER` and files that are being written are ours too.
+    """
+    for path in sorted(folder.rglob("*")):
+        known = path.name == MARKER or (path.name.startswith(".") and path.suffix == TEMPORARY)
+        is_folder = path.is_dir() and not path.is_symlink()
+        if not (is_folder or known or ours.fullmatch(path.relative_to(folder).as_posix())):
+            return path
+    return None
+
+
+def clear(folder: Path, ours: re.Pattern[str], hint: str) -> None:
+    """Delete a folder that was claimed, if everything in it is ours; one that is not there is none.
+
+    Raises
+    ------
+    UserError
+        If it is not marked, or holds something else; names it, and nothing is deleted.
+    """
+    if not folder.exists():
+        return
+    other = foreign(folder, ours) if (folder / MARKER).is_file() else folder
+    if other is not None:
+        raise UserError(f"{other}: was not made by this command, and is not deleted; {hint}", status=2)
+    shutil.rmtree(folder)
+
+
+def check_apart(written: Mapping[str, Path], read: Mapping[str, Path | None]) -> None:
+    """Check that nothing that is written lies in, around or over something else.
+
+    Parameters
+    ----------
+    written, read : mapping of str to Path
+        Files and folders by the option that names them; None is not given.
+
+    Raises
+    ------
+    UserError
+        Names both.
+    """
+    places = {**read, **written}
+    for option, path in written.items():
+        for other, place in places.items():
+            if other == option or place is None:
+                continue
+            here, there = path.resolve(), place.resolve()
+            if here == there:
+                raise UserError(f"{option} {path}: is {other} too; choose another {option}", status=2)
+            for inner, outer, text in ((here, there, "lies in"), (there, here, "is around")):
+                if inner.is_relative_to(outer):
+                    raise UserError(f"{option} {path}: {text} {other} {place}; choose another {option}", status=2)
+
+
+def check_replaceable(path: Path, starts: str) -> None:
+    """Check before long work that a file to write replaces nothing but what the same command wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it need not exist.
+    starts : str
+        How such a file starts.
+
+    Raises
+    ------
+    UserError
+        If there is a file that starts otherwise.
+    """
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(starts)).lower() != starts.lower().encode():
+                raise UserError(f"{path}: is there already, and is no earlier output; choose another name", status=2)
 
 
 _ALLOWED: Final = frozenset(

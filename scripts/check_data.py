@@ -13,7 +13,8 @@ from lumbar.audit.inputs import Inputs
 from lumbar.audit.overview_page import to_html
 from lumbar.audit.report import audit, to_text
 from lumbar.cli import parser, run
-from lumbar.files import write_text
+from lumbar.files import check_replaceable, write_text
+from lumbar.html.page import PAGE_START
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--html", type=Path, metavar="FILE", help="also write a page with the slices that look wrong")
     args = options.parse_args(argv)
 
+    if args.html is not None:
+        check_replaceable(args.html, PAGE_START)
     report = audit(Inputs(args.data))
     if args.html is not None:
         write_text(args.html, to_html(report, args.data))

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lumbar.cli import parser, run
+from lumbar.files import check_replaceable
+from lumbar.html.page import PAGE_START
 from lumbar.report.training import write_report
 
 
@@ -25,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--configs", nargs="+", default=[], metavar="CONFIG", help="only these (default: all)")
     args = options.parse_args(argv)
 
+    check_replaceable(args.out, PAGE_START)
     summary = write_report(args.data, args.weights, args.out, args.configs)
     print(
         f"{summary.path}: {summary.runs} runs of {summary.configs} configs, {summary.graded} of them with grades; "

@@ -10,6 +10,7 @@ folder and refuses it if a byte has changed.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,11 +23,14 @@ from tqdm import tqdm
 from lumbar import cli
 from lumbar.cli import UserError, run
 from lumbar.engine import checkpoint
-from lumbar.files import write_text
-from lumbar.predict.checkpoints import CONFIGS, FORMAT, INDEX, Trained, entry, find_checkpoints
+from lumbar.files import MARKER, check_apart, claim, clear, foreign, write_text
+from lumbar.predict.checkpoints import CONFIGS, FORMAT, INDEX, Trained, entry, find_checkpoints, packed_files
 from lumbar.predict.networks import load_network
 
 METADATA: Final = "dataset-metadata.json"
+PACKED: Final = re.compile(rf"cfg_\w+_fold-?\d+_seed\d+\.pth|{re.escape(METADATA)}")
+"""Files of a packing that did not come to its end."""
+
 TITLE: Final = "Lumbar spine grading: trained networks"
 
 
@@ -36,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--weights", type=Path, default=Path("weights"), metavar="DIR", help="what train.py left (default: %(default)s)"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to fill; new or empty")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder to fill: new, empty or unfinished"
+    )
     parser.add_argument("--folds", type=int, nargs="+", metavar="K", help="only these folds; -1: trained on everyone")
     parser.add_argument("--fp16", action="store_true", help="half the size: 16-bit weights (predictions change little)")
     parser.add_argument("--force", action="store_true", help="replace what was packed there before")
@@ -47,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--license", default="CC0-1.0", help="of the Kaggle dataset (default: %(default)s)")
     options = parser.parse_args(argv)
 
+    check_apart({"--out": options.out}, {"--weights": options.weights})
     problems: list[str] = []
     notes: list[str] = []
     found = find_checkpoints(options.weights, problems)
@@ -63,9 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         except UserError as error:
             problems.append(f"{error}; left out")
     index = {"format": FORMAT, "precision": "fp16" if options.fp16 else "fp32", "networks": entries}
-    write_text(options.out / INDEX, json.dumps(index, indent=1) + "\n")
     metadata = {"title": options.title, "id": options.id, "licenses": [{"name": options.license}]}
     write_text(options.out / METADATA, json.dumps(metadata, indent=1) + "\n")
+    write_text(options.out / INDEX, json.dumps(index, indent=1) + "\n")
+    (options.out / MARKER).unlink()  # from now on the index says what is ours
 
     for line in (*problems, *notes):
         print(line, file=sys.stderr)
@@ -80,15 +88,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make_room(out: Path, force: bool) -> None:
-    """Make the folder, without what an earlier run packed into it."""
-    before = sorted(out.iterdir()) if out.is_dir() else []
-    packed = [path for path in before if path.suffix == ".pth" or path.name in (INDEX, METADATA)]
-    if before and not (force and len(packed) == len(before)):
-        hint = "replace it with --force" if len(packed) == len(before) else "choose another"
-        raise UserError(f"{out}: is not empty; {hint}", status=2)
-    for path in sorted(packed, key=lambda path: path.name != INDEX):  # the index first: without it nothing is used
-        path.unlink()
-    out.mkdir(parents=True, exist_ok=True)
+    """Make the folder, without what an earlier run packed into it or left unfinished.
+
+    Raises
+    ------
+    UserError
+        If it holds something else, or is complete and `force` is not given.
+    """
+    if (out / INDEX).is_file():
+        other = foreign(out, re.compile("|".join(map(re.escape, [*packed_files(out), INDEX, METADATA]))))
+        if other is not None:
+            raise UserError(f"{other}: was not packed by this command; choose another --out", status=2)
+        if not force:
+            raise UserError(f"{out}: is packed already; replace it with --force", status=2)
+        (out / MARKER).touch()
+        (out / INDEX).unlink()  # without it nothing is used
+    if (out / MARKER).is_file():
+        clear(out, PACKED, "choose another --out")
+    claim(out, "choose another --out")
 
 
 def _pack(trained: Trained, out: Path, fp16: bool, notes: list[str]) -> dict[str, Any]:

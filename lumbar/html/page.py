@@ -17,6 +17,9 @@ NOTICE: Final = (
 )
 """What every report says of itself."""
 
+PAGE_START: Final = "<!DOCTYPE html>"
+"""What every page starts with, by which an earlier one is known."""
+
 MINUS, DASH, INFINITY = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{INFINITY}"
 
 

@@ -62,10 +62,12 @@ def _load(spinenet: Any, device: str) -> Any:
     folder = Path(spinenet.__file__).parent / "weights"
     present = [name for name in NETWORKS if any(path.stat().st_size for path in (folder / name).glob("*.pt"))]
     if not present:
+        existed = folder.exists()
         try:
             spinenet.download_weights(verbose=False)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)  # spinenet leaves parts of files under their final names
+            if not existed:
+                shutil.rmtree(folder, ignore_errors=True)  # spinenet leaves parts of files under their final names
             raise
     elif len(present) < len(NETWORKS):
         raise RuntimeError(f"{folder} is incomplete; delete it, and it is downloaded again")

@@ -7,6 +7,7 @@ The parent process deals out numbers, grades, oddities and faults; workers make 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -20,7 +21,7 @@ import pandas as pd
 from lumbar import tables
 from lumbar.anatomy import TARGETS
 from lumbar.cli import UserError
-from lumbar.files import TEMPORARY, locked, write_text
+from lumbar.files import TEMPORARY, foreign, locked, write_text
 from lumbar.parallel import ordered_map
 from lumbar.phantom.irregular import deal
 from lumbar.phantom.marks import draw_faults
@@ -44,6 +45,9 @@ TABLES: Final = (
 
 PATHS: Final = ("train_images", "test_images", "spinenet", MARKER, *(table.path for table in TABLES))
 """What a phantom consists of, relative to its folder."""
+
+MADE: Final = re.compile(r"\d+/\d+/\d+\.dcm|vert_dicts_v0/\d+_vert_dicts\.p|found")
+"""Files in its folders."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +125,15 @@ def _claim(out: Path, options: Options, force: bool) -> None:
         )
     if held and not same and not force:
         raise UserError(f"{out}: holds another phantom; choose another --out, or let --force delete it", status=2)
-    for path in held if force else []:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    if force:
+        other = next((found for path in held if path.is_dir() and (found := foreign(path, MADE))), None)
+        if other is not None:
+            raise UserError(f"{other}: is no file of a phantom and is not deleted; move it, or choose another --out", 2)
+        for path in held:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     for leftover in [*out.glob(f".*{TEMPORARY}"), *(file for path in held for file in path.rglob(f".*{TEMPORARY}"))]:
         leftover.unlink()
     write_text(marker, content)

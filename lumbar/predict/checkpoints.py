@@ -152,6 +152,20 @@ def entry(trained: Trained, path: Path) -> dict[str, Any]:
     }
 
 
+def packed_files(folder: Path) -> list[str]:
+    """List the networks' files that a packed folder's index names.
+
+    Raises
+    ------
+    UserError
+        If the index is none.
+    """
+    try:
+        return [str(each["file"]) for each in json.loads((folder / INDEX).read_text())["networks"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / INDEX}: not the index of packed weights; choose another folder", 2) from error
+
+
 def _read_index(weights: Path) -> Iterable[Trained]:
     """Read and check a packed folder."""
     index = weights / INDEX

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 from lumbar.cli import UserError
 from lumbar.engine.ranks import Ranks, choose_device
-from lumbar.files import locked, write_text
+from lumbar.files import MARKER, claim, clear, locked, write_text
 from lumbar.grades.submission import Rows, read_sample, write_submission
 from lumbar.predict.checkpoints import INDEX, Trained, find_checkpoints
 from lumbar.predict.clock import Clock
@@ -37,6 +38,14 @@ VERSION: Final = 1
 
 RECORDS, DATA, NOTES = "records", "data", "notes.txt"
 """What lies in the work folder: finished studies, those at work, what is to be known of the networks."""
+
+SCRATCH: Final = re.compile(
+    r"test_meta_v1\.pkl|(axial_lvl|axial_xy|sag_slice|sag_xy|weights)/[\w.]+\.(pkl|csv\.gz|csv\.pth)"
+    r"|test_images/\d+/\d+/\d+\.dcm|test_images_v0[14](published)?/\d+/\d+/(\d+\.png|\.sources|\.volume)"
+)
+"""Files of studies at work, in a folder of theirs."""
+
+OTHER_WORK: Final = "choose a new or empty --work"
 
 
 @dataclass(frozen=True)
@@ -126,8 +135,7 @@ class Run:
         work = self.options.work
         for folder in (work, self.options.out.absolute().parent):
             make_writable(folder)
-        if self.options.out.is_dir():
-            raise UserError(f"{self.options.out}: is a folder; expected the name of a CSV file to write", status=2)
+        claim_work(work)
         with locked(work, lambda: say(f"{work}: another run is at work in it; waiting for its end")):
             rows, studies = self.find()
             with self.clock("networks"):
@@ -192,7 +200,8 @@ class Run:
         for line in lines:
             say(line)
         print(f"networks: {predictor.summary()}, on {self.device.type}")
-        shutil.rmtree(options.work / DATA, ignore_errors=True)  # of a run that was killed
+        for left in (options.work / DATA).glob(f"*/{MARKER}"):  # by a run that was killed, or kept
+            clear(left.parent, SCRATCH, OTHER_WORK)
         interval = 0.1 if sys.stderr.isatty() else 30  # seconds; a log file is no place for a live bar
         with tqdm(total=len(todo), desc="studies", unit="study", mininterval=interval) as self.bar:
             for start in range(0, len(todo), options.at_a_time):
@@ -208,14 +217,15 @@ class Run:
                     raise UserError(f"none of the first {self.done} studies can be worked on: {self.problems[-1]}")
                 self.bar.update(len(chunk))
         self.bar = None
-        if not options.keep:
-            shutil.rmtree(options.work / DATA, ignore_errors=True)
+        with suppress(OSError):  # kept studies lie in it
+            (options.work / DATA).rmdir()
 
     def answer(self, predictor: Predictor, studies: Sequence[StudyFiles]) -> list[StudyRecord]:
         """Answer for a few studies; one that cannot be worked on does not cost the others."""
         options = self.options
         data = options.work / DATA / str(studies[0].study_id)
         already = len(self.problems)
+        claim(data, OTHER_WORK)
         try:
             records = predictor.predict(studies, data, self.problems)
             self.report_problems(already)
@@ -236,7 +246,7 @@ class Run:
             return [unanswered(studies[0], None, reason)]
         finally:
             if not options.keep:
-                shutil.rmtree(data, ignore_errors=True)
+                clear(data, SCRATCH, OTHER_WORK)
 
     def submit(self, rows: Rows, studies: Sequence[StudyFiles]) -> Records:
         """Write the submission from the records of all studies."""
@@ -259,6 +269,20 @@ def fingerprint(trained: Mapping[str, Sequence[Trained]]) -> str:
         stat = each.path.stat()
         parts.append((each.path.name, each.cfg, stat.st_size, stat.st_mtime_ns))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def claim_work(work: Path) -> None:
+    """Mark the work folder as such; one of an earlier version, which has no mark, is known by its records.
+
+    Raises
+    ------
+    UserError
+        If it holds something else.
+    """
+    names = {path.name for path in work.iterdir()}
+    if RECORDS in names and names <= {RECORDS, DATA, NOTES}:
+        (work / MARKER).touch()
+    claim(work, OTHER_WORK)
 
 
 def make_writable(folder: Path) -> None:

@@ -1,5 +1,6 @@
 import os
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,18 @@ import pandas as pd
 import pytest
 
 from lumbar.cli import UserError
-from lumbar.files import atomic_path, locked, read_pickle, write_text
+from lumbar.files import (
+    MARKER,
+    atomic_path,
+    check_apart,
+    check_replaceable,
+    claim,
+    clear,
+    foreign,
+    locked,
+    read_pickle,
+    write_text,
+)
 
 
 def test_atomic_write_makes_the_folder_and_leaves_one_file(tmp_path: Path) -> None:
@@ -65,3 +77,51 @@ def test_a_locked_folder_lets_one_pass_at_a_time(tmp_path: Path) -> None:
 def test_where_there_are_no_locks_all_pass(tmp_path: Path) -> None:
     with locked(tmp_path / "absent", lambda: None):
         pass
+
+
+def test_a_claimed_folder_is_cleared_of_our_files_alone(tmp_path: Path) -> None:
+    ours, folder = re.compile(r"\d+/\d\.png"), tmp_path / "work"
+    claim(folder, "choose another")
+    (folder / "12").mkdir()
+    for name in ("12/1.png", ".a.csv.0f.part"):
+        (folder / name).touch()
+    (folder / "12" / "2.png").symlink_to(tmp_path / "elsewhere.png")
+    claim(folder, "choose another")
+    assert foreign(folder, ours) is None
+    (folder / "12" / "a.png").touch()
+    with pytest.raises(UserError, match=r"12/a\.png: was not made by this command, and is not deleted; choose another"):
+        clear(folder, ours, "choose another")
+    assert (folder / "12" / "1.png").is_file()
+    (folder / "12" / "a.png").unlink()
+    clear(folder, ours, "choose another")
+    clear(folder, ours, "choose another")  # nothing is there
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_somebody_else_is_neither_claimed_nor_cleared(tmp_path: Path) -> None:
+    (tmp_path / "1.png").touch()
+    with pytest.raises(UserError, match=r"holds 1\.png, which this command did not make; choose another"):
+        claim(tmp_path, "choose another")
+    with pytest.raises(UserError, match="was not made by this command"):
+        clear(tmp_path, re.compile(r"1\.png"), "choose another")
+    assert not (tmp_path / MARKER).exists()
+
+
+def test_links_do_not_hide_that_places_are_one(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "images")
+    check_apart({"--out": tmp_path / "a.csv"}, {"FOLDER": tmp_path / "images", "--sample": None})
+    for out, message in (("link", "is FOLDER too"), ("link/a/b.csv", "lies in FOLDER"), (".", "is around FOLDER")):
+        with pytest.raises(UserError, match=message):
+            check_apart({"--out": tmp_path / out}, {"FOLDER": tmp_path / "images"})
+
+
+def test_only_an_earlier_output_is_replaced(tmp_path: Path) -> None:
+    page = tmp_path / "a.html"
+    check_replaceable(page, "<!DOCTYPE html>")
+    for content in ("", "<!doctype html>\n<p>"):
+        page.write_text(content)
+        check_replaceable(page, "<!DOCTYPE html>")
+    page.write_text("dear")
+    with pytest.raises(UserError, match=r"a\.html: is there already, and is no earlier output"):
+        check_replaceable(page, "<!DOCTYPE html>")

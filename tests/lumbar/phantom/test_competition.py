@@ -190,6 +190,16 @@ def test_a_real_download_is_never_written_over(tmp_path, force):
     assert error.value.status == 2 and real.exists() and [p.name for p in tmp_path.iterdir()] == ["train_images"]
 
 
+def test_files_put_into_a_phantom_are_not_deleted(tmp_path):
+    make_competition(tmp_path, Options(1, 0))
+    thesis = tmp_path / "train_images" / "thesis.txt"
+    thesis.write_text("dear")
+    with pytest.raises(UserError, match=r"thesis\.txt: is no file of a phantom and is not deleted"):
+        make_competition(tmp_path, Options(1, 0, seed=1), force=True)
+    assert thesis.read_text() == "dear"
+    assert any((tmp_path / "train_images").rglob("*.dcm"))
+
+
 def test_another_phantom_is_replaced_only_when_forced(tmp_path):
     (tmp_path / "README.md").write_text("kept")
     make_competition(tmp_path, Options(1, 0))

@@ -136,10 +136,41 @@ def test_only_the_folds_wanted(
 
 def test_what_lies_in_the_folder_is_not_lost(weights: Path, copy: Path) -> None:
     command = ["--weights", str(weights), "--out", str(copy)]
-    with pytest.raises(UserError, match="is not empty; replace it with --force"):
+    with pytest.raises(UserError, match="is packed already; replace it with --force"):
         pack(command)
     assert pack([*command, "--force"]) == 0
-    (copy / "thesis.txt").write_text("dear")
-    with pytest.raises(UserError, match="is not empty; choose another"):
-        pack([*command, "--force"])
-    assert (copy / "thesis.txt").exists() and (copy / "index.json").exists()
+    for name in ("thesis.txt", "mine.pth"):
+        (copy / name).write_text("dear")
+        with pytest.raises(UserError, match=rf"{name}: was not packed by this command; choose another --out"):
+            pack([*command, "--force"])
+        assert (copy / name).read_text() == "dear" and (copy / "index.json").exists()
+        (copy / name).unlink()
+
+
+def test_a_folder_of_other_networks_is_not_packed_into(weights: Path, tmp_path: Path) -> None:
+    other = tmp_path / "networks"
+    other.mkdir()
+    (other / "mine.pth").write_text("dear")
+    with pytest.raises(UserError, match=r"networks: holds mine\.pth, which this command did not make; choose another"):
+        pack(["--weights", str(weights), "--out", str(other), "--force"])
+    (other / "index.json").write_text('{"pages": []}')
+    with pytest.raises(UserError, match=r"index\.json: not the index of packed weights"):
+        pack(["--weights", str(weights), "--out", str(other), "--force"])
+    assert sorted(path.name for path in other.iterdir()) == ["index.json", "mine.pth"]
+
+
+@pytest.mark.parametrize(("out", "message"), [("", "is --weights too"), ("inner", "lies in --weights")])
+def test_networks_are_not_packed_over_themselves(copy: Path, out: str, message: str) -> None:
+    before = sorted(copy.iterdir())
+    with pytest.raises(UserError, match=message):
+        pack(["--weights", str(copy), "--out", str(copy / out), "--force"])
+    assert sorted(copy.iterdir()) == before
+
+
+def test_an_unfinished_packing_is_begun_again(weights: Path, copy: Path) -> None:
+    (copy / "index.json").unlink()
+    (copy / ".made_by_lumbar").touch()
+    (copy / ".cfg_mlp_fold0_seed1.pth.1a2b.part").touch()
+    assert pack(["--weights", str(weights), "--out", str(copy)]) == 0
+    assert {path.suffix for path in copy.iterdir()} == {".json", ".pth"}
+    assert find_checkpoints(copy, [])

@@ -314,6 +314,60 @@ def test_where_nothing_can_be_written_is_said_at_once(tmp_path: Path, make_study
         predict("--out", str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--work", "images"), "--work .*: is FOLDER too"),
+        (("--work", "."), "--work .*: is around FOLDER"),
+        (("--work", "images/work"), "--work .*: lies in FOLDER"),
+        (("--out", "images/out.csv"), "--out .*: lies in FOLDER"),
+        (("--report", "out.csv"), "--report .*: is --out too|--out .*: is --report too"),
+        (("--out", "thesis.csv"), r"thesis\.csv: is there already, and is no earlier output"),
+        (("--report", "thesis.csv"), r"thesis\.csv: is there already, and is no earlier output"),
+        (("--work", "project"), "project: holds data, which this command did not make; choose a new or empty --work"),
+    ],
+)
+def test_nothing_that_others_made_is_written_over_or_cleared(
+    options: tuple[str, str], message: str, tmp_path: Path, make_study: MakeStudy, predict: Predict
+) -> None:
+    make_study(tmp_path / "images", 1, ("t1",))
+    (tmp_path / "thesis.csv").write_text("dear")
+    (tmp_path / "project" / "data").mkdir(parents=True)
+    (tmp_path / "project" / "data" / "thesis.txt").write_text("dear")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=message) as error:
+        predict(options[0], str(tmp_path / options[1]))
+    assert error.value.status == 2
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_files_put_into_the_work_folder_stay(tmp_path: Path, make_study: MakeStudy, predict: Predict) -> None:
+    make_study(tmp_path / "images", 1, ("t1",))
+    predict("--keep")
+    work = tmp_path / "out_work"
+    for place in (work, work / "data"):
+        (place / "thesis.txt").write_text("dear")
+    predict("--force")
+    assert (work / "thesis.txt").read_text() == (work / "data" / "thesis.txt").read_text() == "dear"
+    assert not (work / "data" / "1").exists()  # what was kept before
+    predict("--keep", "--force")
+    (work / "data" / "1" / "thesis.txt").write_text("dear")
+    with pytest.raises(UserError, match=r"1/thesis\.txt: was not made by this command, and is not deleted"):
+        predict("--force")
+    assert (work / "data" / "1" / "thesis.txt").read_text() == "dear"
+
+
+def test_a_work_folder_of_an_earlier_version_is_known_by_its_records(
+    tmp_path: Path, make_study: MakeStudy, predict: Predict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_study(tmp_path / "images", 1, ("t1",))
+    predict()
+    (tmp_path / "out_work" / ".made_by_lumbar").unlink()
+    capsys.readouterr()
+    predict()
+    assert "0 studies predicted now" in capsys.readouterr().out
+
+
 def test_a_full_disk_ends_the_run_instead_of_costing_every_study(
     tmp_path: Path, make_study: MakeStudy, predict: Predict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
