@@ -66,7 +66,7 @@ def check_centring(sequences: Sequences, target: Ints, points: pd.DataFrame, par
     Parameters
     ----------
     sequences : Sequences
-        Of one condition group.
+        Sequences of one condition group.
     target : ndarray, shape (N, 2)
         Their labels.
     points : DataFrame

@@ -115,7 +115,7 @@ def read_table(data: Path, table: Table) -> pd.DataFrame:
     data : Path
         The data folder.
     table : Table
-        Which table.
+        One of the tables above.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def write_table(frame: pd.DataFrame, data: Path, table: Table) -> Path:
     data : Path
         The data folder.
     table : Table
-        Which table.
+        One of the tables above.
 
     Returns
     -------

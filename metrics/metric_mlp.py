@@ -21,7 +21,7 @@ def calc_metric(cfg: Config, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pr
     pp_out : dict
         Output of `mdl_mlp`.
     val_df, pre
-        As `metric_dh_02`.
+        As for `metric_dh_02`.
 
     Returns
     -------

@@ -121,7 +121,7 @@ def make_dataset(cfg: Config, modules: Modules, patients: pd.DataFrame, mode: Mo
     Parameters
     ----------
     cfg : config
-        Of the run.
+        Config of the run.
     modules : Modules
         What it names.
     patients : DataFrame

@@ -83,7 +83,7 @@ def compare(output: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, dic
         Of `mdl_mlp` over a set of studies: `logits` (N, 25, 3), `probabilities` (N, models, 25, 3) of the models,
         NaN where missing, `target` (N, 25).
     names : sequence of str
-        Of the models.
+        Names of the models.
 
     Returns
     -------
@@ -112,7 +112,7 @@ class Combiner:
     networks : sequence of Module
         `mdl_mlp` networks with the same inputs.
     names : sequence of str
-        Of the models, in the order of the networks' inputs.
+        Names of the models, in the order of the networks' inputs.
     """
 
     def __init__(self, networks: Sequence[nn.Module], names: Sequence[str]) -> None:

@@ -120,7 +120,7 @@ def write_submission(path: Path, rows: Rows, answers: Mapping[int, Floats]) -> N
     path : Path
         CSV file.
     rows : Rows
-        Which rows.
+        The rows to write.
     answers : mapping of int to ndarray, shape (25, 3)
         Probabilities of every study in `rows`.
 

@@ -35,7 +35,7 @@ class LevelDataset(ItemDataset):
     Attributes
     ----------
     sequences : dict of str to Sequences
-        By condition group.
+        The sequences of each condition group.
     target : dict of str to ndarray, shape (N, 2)
         Left and right grade of each sequence.
     """

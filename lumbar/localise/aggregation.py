@@ -76,7 +76,7 @@ def common_value(runs: Sequence[Run], key: str, chosen: str | None) -> str:
     Parameters
     ----------
     runs : sequence of Run
-        Of one localiser.
+        Runs of one localiser.
     key : str
         `mask_objective` or `count_objective`: it says what the outputs mean.
     chosen : str or None
@@ -144,7 +144,7 @@ def sagittal_points(outputs: Sequence[Path], meta: pd.DataFrame, mask_objective:
     Parameters
     ----------
     outputs : sequence of Path
-        Of the sagittal localiser, fold by fold.
+        The sagittal localiser's outputs, fold by fold.
     meta : DataFrame
         `lumbar.tables.META`, for the slices' study and size.
     mask_objective : str

@@ -334,7 +334,7 @@ def top_slice_offsets(rating: Floats, points: NDArray, series_id: NDArray[np.int
     Returns
     -------
     ndarray, shape (S)
-        Of the series that have points.
+        One count for each series that has points.
     """
     offsets = []
     for rows in pd.Series(range(len(series_id))).groupby(series_id, sort=False).indices.values():

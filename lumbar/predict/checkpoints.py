@@ -28,22 +28,15 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True)
 class Trained:
-    """One trained network.
-
-    Parameters
-    ----------
-    path : Path
-        File of its weights.
-    fold, seed : int
-        Of its training; fold -1 is every patient.
-    cfg : config
-        With the values that it was trained with; `name` is the config.
-    """
+    """One trained network."""
 
     path: Path
+    """File of its weights."""
     fold: int
+    """The fold held out in training; -1 for none."""
     seed: int
     cfg: Config
+    """The config with the values that it was trained with."""
 
 
 def find_checkpoints(weights: Path, problems: list[str]) -> dict[str, list[Trained]]:
@@ -59,7 +52,7 @@ def find_checkpoints(weights: Path, problems: list[str]) -> dict[str, list[Train
     Returns
     -------
     dict of str to list of Trained
-        By config, of those in `CONFIGS` that have any.
+        Networks by config, for those in `CONFIGS` that have any.
 
     Raises
     ------
@@ -132,15 +125,7 @@ def sha256(path: Path) -> str:
 
 
 def entry(trained: Trained, path: Path) -> dict[str, Any]:
-    """Describe a packed network for the index.
-
-    Parameters
-    ----------
-    trained : Trained
-        The network.
-    path : Path
-        Its file in the packed folder.
-    """
+    """Describe a network for the index; `path` is its file in the packed folder."""
     return {
         "file": path.name,
         "config": trained.cfg.name,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -25,6 +24,7 @@ from lumbar.anatomy import (
     SS,
     TARGETS,
 )
+from lumbar.config import Config
 from lumbar.images.geometry import to_patient
 from lumbar.images.slices import SliceIndex
 from lumbar.predict.locating import Located
@@ -55,30 +55,33 @@ UNSURE: Final = 0.5
 """A grade is unsure if no probability reaches this."""
 
 
-@dataclass(frozen=True)
-class Thresholds:
-    """How sure the sagittal localiser must be of a series for the classifiers to use it, per condition group."""
-
-    lowest: Mapping[str, float]
-    highest: Mapping[str, float]
-    """Over the classifiers that look at the group's own series; empty where none does."""
-
-    @classmethod
-    def of(cls, configs: Sequence[object]) -> Thresholds:
-        """Collect them from the classifiers' configs."""
-        found: dict[str, list[float]] = defaultdict(list)
-        for cfg in configs:
-            for part, key in ((NFN, "sag_t1"), (SCS, "sag_t2")):
-                if part in cfg.parts:  # type: ignore[attr-defined]
-                    found[part].append(getattr(cfg, f"filter_logits_mask_thresh_{key}"))
-        return cls({part: min(values) for part, values in found.items()}, {p: max(v) for p, v in found.items()})
+def thresholds(configs: Iterable[Config]) -> dict[str, list[float]]:
+    """List, per condition group, how sure the sagittal localiser must be of a series for each classifier to use it."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for cfg in configs:
+        for part, limit in ((NFN, cfg.filter_logits_mask_thresh_sag_t1), (SCS, cfg.filter_logits_mask_thresh_sag_t2)):
+            if part in cfg.parts:
+                found[part].append(limit)
+    return found
 
 
 class Checker:
-    """Writes the warnings of studies, given their usable series and slices (`meta`)."""
+    """Writes the warnings of studies.
 
-    def __init__(self, series: pd.DataFrame, meta: pd.DataFrame, located: Located, thresholds: Thresholds) -> None:
-        self.series, self.located, self.thresholds = series, located, thresholds
+    Parameters
+    ----------
+    series, meta : DataFrame
+        Usable series and slices of some studies.
+    located : Located
+        Where their levels are.
+    limits : mapping of str to list of float
+        What `thresholds` gives.
+    """
+
+    def __init__(
+        self, series: pd.DataFrame, meta: pd.DataFrame, located: Located, limits: Mapping[str, list[float]]
+    ) -> None:
+        self.series, self.located, self.limits = series, located, limits
         self.slices = SliceIndex(meta)
         self.best = located.sagittal.groupby("series_id")["logits_mask"].max().to_dict()
 
@@ -131,12 +134,12 @@ class Checker:
     def _localisation(self, part: str, kind: str, series_id: int) -> Iterator[str]:
         """Say what seems wrong with the level points of a sagittal series."""
         best, name = self.best.get(series_id, float("nan")), f"series {series_id} ({kind})"
-        lowest, highest = (limits.get(part, -np.inf) for limits in (self.thresholds.lowest, self.thresholds.highest))
-        if not best > highest:
-            used = "not used by all classifiers" if best > lowest else "not used"
+        limits = self.limits.get(part, [-np.inf])
+        if not best > max(limits):
+            used = "not used by all classifiers" if best > min(limits) else "not used"
             yield (
                 f"{name}: the localiser is not sure that it shows the lumbar spine "
-                f"({best:.2f}, more than {highest:g} is needed); {used}"
+                f"({best:.2f}, more than {max(limits):g} is needed); {used}"
             )
         points = self.points(series_id)
         if points is None:

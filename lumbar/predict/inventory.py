@@ -22,7 +22,7 @@ from lumbar.predict.grouping import LARGEST_INSTANCE, group_studies, read_header
 from lumbar.predict.study_files import Numbers, SeriesFiles, StudyFiles, list_files
 
 Files = dict[str, dict[str, dict[int, Path]]]
-"""By study, series and instance number, as their folders and files are named."""
+"""Files by study, series and instance number, as folders and files are named."""
 
 
 @dataclass

@@ -55,7 +55,7 @@ class Located:
     Standard deviations, in image widths and heights.
     """
     canal: dict[int, CanalSlice]
-    """By sagittal series."""
+    """The slice of each sagittal series."""
 
 
 def locate(cached: Cached, data: Path, localisers: Mapping[str, Ensemble], clock: Clock) -> Located:

@@ -50,55 +50,35 @@ OTHER_WORK: Final = "choose a new or empty --work"
 
 @dataclass(frozen=True)
 class Options:
-    """What to predict, with what, where to, and how.
-
-    Parameters
-    ----------
-    source : Path
-        Folder of DICOM files.
-    out : Path
-        The submission.
-    weights : Path
-        Trained networks, or packed ones.
-    work : Path
-        Folder of records and of caches at work.
-    series, sample : Path or None
-        `lumbar.tables.TEST_SERIES` and `SAMPLE_SUBMISSION`, where there are any.
-    workers : int
-        Processes.
-    at_a_time : int
-        Studies that are at work together.
-    batch_size : int or None
-        Items at a time; None: as in validation.
-    gpus : list of int or None
-        As `lumbar.engine.ranks.choose_device` takes them.
-    force : bool
-        Redo studies that are finished.
-    keep : bool
-        Keep caches and tables of finished studies.
-    """
+    """What to predict, with what, where to, and how."""
 
     source: Path
+    """Folder of DICOM files."""
     out: Path
+    """The submission."""
     weights: Path
+    """Trained networks, or packed ones."""
     work: Path
+    """Folder of records and of caches at work."""
     series: Path | None = None
+    """`lumbar.tables.TEST_SERIES`, where there is one."""
     sample: Path | None = None
+    """`lumbar.tables.SAMPLE_SUBMISSION`, where there is one."""
     workers: int = 1
     at_a_time: int = 16
+    """Studies that are at work together."""
     batch_size: int | None = None
+    """Items at a time; None: as in validation."""
     gpus: list[int] | None = None
+    """What `lumbar.engine.ranks.choose_device` takes."""
     force: bool = False
+    """Redo studies that are finished."""
     keep: bool = False
+    """Keep caches and tables of finished studies."""
 
 
 class Run:
     """One run.
-
-    Parameters
-    ----------
-    options : Options
-        What is wanted.
 
     Attributes
     ----------

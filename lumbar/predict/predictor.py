@@ -14,7 +14,7 @@ from lumbar.grades.combiner import Combiner
 from lumbar.grades.oof import model_names
 from lumbar.predict.caching import Cached, make_caches
 from lumbar.predict.checkpoints import Trained
-from lumbar.predict.checks import Checker, Thresholds
+from lumbar.predict.checks import Checker, thresholds
 from lumbar.predict.clock import Clock
 from lumbar.predict.locating import locate
 from lumbar.predict.networks import Ensemble, cache_version, load_networks
@@ -31,7 +31,7 @@ class Predictor:
     Parameters
     ----------
     trained : mapping of str to sequence of Trained
-        By config.
+        Networks by config.
     ranks : Ranks
         For the device.
     workers : int
@@ -83,7 +83,7 @@ class Predictor:
         if loaded.get(MLP) and set(model_names(trained[MLP][0].cfg)) & set(self.classifiers):
             self.combiner = Combiner([network.cpu() for network in loaded[MLP]], model_names(trained[MLP][0].cfg))
         self._note_gaps()
-        self.thresholds = Thresholds.of([ensemble.cfg for ensemble in self.classifiers.values()])
+        self.thresholds = thresholds(ensemble.cfg for ensemble in self.classifiers.values())
         self.versions = sorted({cache_version(ensemble.cfg) for ensemble in self.ensembles.values()})
 
     def _note_gaps(self) -> None:

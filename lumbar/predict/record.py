@@ -202,7 +202,7 @@ class Records:
     folder : Path
         Where they lie.
     study_ids : sequence of int
-        Which studies, in the order of the submission.
+        The studies, in the order of the submission.
     notes : sequence of str
         Warnings that concern the whole run: unusable weights, files that could not be read.
     """

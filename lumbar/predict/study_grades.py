@@ -51,7 +51,7 @@ def grade(
     data : Path
         Their data folder, with the localisers' tables.
     classifiers : mapping of str to Ensemble
-        By config.
+        Networks by config.
     combiner : Combiner or None
         The MLP; without it the classifiers are averaged.
     clock : Clock

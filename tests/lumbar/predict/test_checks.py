@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lumbar.anatomy import AXIAL_T2, LEVELS, NFN, SAGITTAL_T1, SAGITTAL_T2, SCS, SS, TARGETS
-from lumbar.predict.checks import Checker, Thresholds, fallbacks, unsure_grades
+from lumbar.predict.checks import Checker, fallbacks, unsure_grades
 from lumbar.predict.locating import CanalSlice, Located
 from lumbar.predict.record import MODELS, NEIGHBOUR, OTHER_SERIES, SHARES
 from lumbar.predict.study_grades import TARGET_PARTS
@@ -65,7 +65,7 @@ def checker(points: dict[int, np.ndarray], best: dict[int, float], spread: float
         spread={(number, 5): np.full((5, 2), spread) for number in points},
         canal={number: CanalSlice(5, xy, best[number]) for number, xy in points.items()},
     )
-    return Checker(series, meta, located, Thresholds({NFN: 0.7, SCS: 0.7}, {NFN: 0.8, SCS: 0.8}))
+    return Checker(series, meta, located, {NFN: [0.7, 0.8], SCS: [0.8, 0.7]})
 
 
 BEST = {1: 0.9, 2: 0.9}
