@@ -33,12 +33,25 @@ class UserError(Exception):
 
 
 def run(main: Callable[[Sequence[str] | None], int]) -> None:
-    """Run a script's ``main(argv) -> exit status`` and exit; a `UserError` becomes one line on stderr."""
+    """Run a script's ``main(argv) -> exit status`` and exit.
+
+    A `UserError` becomes one line on stderr, and so does what the system refuses: a full disk, a folder that may not be
+    written to.
+    """
     try:
         status = main(None)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = error.status
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except OSError as error:
+        if error.errno is None:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror}; finished files are kept, run the same command again", file=sys.stderr)
+        status = 1
     except KeyboardInterrupt:
         print("error: interrupted; finished files are kept, run the same command again to go on", file=sys.stderr)
         status = 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import random
 from collections.abc import Mapping
@@ -13,13 +14,20 @@ import torch
 from torch import nn
 
 from lumbar.cli import UserError
-from lumbar.files import atomic_path
+from lumbar.files import write_bytes
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write a file for `torch.load`, atomically."""
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    """Write a file for `torch.load`, atomically.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; names the file.
+    """
+    written = io.BytesIO()  # PyTorch's own writer says of a full disk only that it failed
+    torch.save(content, written)
+    write_bytes(path, written.getvalue())
 
 
 def load(path: Path) -> dict[str, Any]:

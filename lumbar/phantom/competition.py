@@ -103,7 +103,10 @@ def make_competition(out: Path, options: Options, workers: int = 1, force: bool 
                 rows = [row for result in results for row in result.rows.get(table, [])]
                 tables.write_table(pd.DataFrame(rows, columns=None if rows else list(table.columns)), out, table)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written to ({error}); make room, or choose another --out") from error
+        place = error.filename or out
+        raise UserError(
+            f"{place}: cannot be written ({error.strerror or error}); make room, or choose another --out"
+        ) from error
     return Summary(
         studies=len(tasks),
         irregular=sum(task.oddity is not None for task in tasks),

@@ -6,6 +6,7 @@ and instance numbers, not random.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from lumbar.files import atomic_path
+from lumbar.files import write_bytes
 from lumbar.phantom.plan import Encoding, PlannedSlice, SeriesPlan, Study
 from lumbar.phantom.render import WHITE
 
@@ -45,8 +46,9 @@ def write_series(
         for tag in series.encoding.absent:
             delattr(dataset, tag)
         _add_pixels(dataset, frame, series.encoding)
-        with atomic_path(folder / f"{planned.instance_number}.dcm") as temporary:
-            dataset.save_as(temporary, enforce_file_format=True)
+        content = io.BytesIO()
+        dataset.save_as(content, enforce_file_format=True)
+        write_bytes(folder / f"{planned.instance_number}.dcm", content.getvalue())
 
 
 def _header(study: Study, series: SeriesPlan, planned: PlannedSlice, description: str) -> Dataset:

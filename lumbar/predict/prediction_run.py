@@ -193,8 +193,6 @@ class Run:
                     for warning in record.warnings:
                         say(f"study {study.study_id}: {warning}")
                 self.done += len(chunk)
-                if len(self.failed) == self.done > 1:
-                    raise UserError(f"none of the first {self.done} studies can be worked on: {self.problems[-1]}")
                 self.bar.update(len(chunk))
         self.bar = None
         with suppress(OSError):  # kept studies lie in it

@@ -1,8 +1,10 @@
+import errno
 from pathlib import Path
 
 import pytest
 
 from lumbar import cli
+from lumbar.files import atomic_path
 
 
 def test_a_user_error_is_one_line_and_its_status(capsys: pytest.CaptureFixture[str]) -> None:
@@ -13,6 +15,24 @@ def test_a_user_error_is_one_line_and_its_status(capsys: pytest.CaptureFixture[s
         cli.run(main)
     assert exit_info.value.code == 2
     assert capsys.readouterr().err == "error: x.csv: no such file; make it with y\n"
+
+
+def test_what_the_system_refuses_is_one_line_that_names_the_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def main(argv: object) -> int:
+        with atomic_path(tmp_path / "a.csv") as temporary:
+            temporary.touch()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(SystemExit) as exit_info:
+        cli.run(main)
+    assert exit_info.value.code == 1
+    said = (
+        f"error: {tmp_path / 'a.csv'}: No space left on device; finished files are kept, run the same command again\n"
+    )
+    assert capsys.readouterr().err == said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_run_passes_the_status_on() -> None:

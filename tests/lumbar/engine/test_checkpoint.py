@@ -65,3 +65,13 @@ def test_weights_that_do_not_fit_are_named() -> None:
     with pytest.raises(UserError, match=r"1.weight has shape \(9, 9\), the network's has \(1, 3\)"):
         checkpoint.fit_weights(net, state, path, strict=False)
     assert checkpoint.fit_weights(net, state, path, left_out=("1.", "head")) == ["1.weight", "1.bias"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_the_system_s_error_with_the_file_s_name(tmp_path, monkeypatch):
+    write = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", lambda path, content: write(Path("/dev/full"), content))
+    with pytest.raises(OSError, match="No space left on device") as error:
+        checkpoint.save(tmp_path / "a.pth", {"model": {"weight": torch.zeros(10**5)}})
+    assert error.value.filename == str(tmp_path / "a.pth")
+    assert list(tmp_path.iterdir()) == []
