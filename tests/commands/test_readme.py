@@ -27,14 +27,14 @@ FEWER: tuple[tuple[str, str], ...] = (
     (r"^scripts/download_data\.sh.*|^python scripts/make_sag_loc_labels_part1\.py.*", ""),  # Kaggle; SpineNet
     (r"--studies 60 --test-studies 8", "--studies 14 --test-studies 1 --irregular 0.15"),
     (r"^(python scripts/make_folds\.py)", r"\1 --folds 2"),
-    (r'"0 1 2 3" "0 1 2 3"(.*)', rf'"0 1" "cpu cpu"\1 {SMALL}2'),
+    (r"--folds 0 1 2 3 --gpus 0 1 2 3(.*)", rf"--folds 0 1 --gpus cpu cpu\1 {SMALL}2"),
     (r"(-C cfg_dh_14p2_locsag .* --epochs) 2", r"\1 4 --pool softargmax"),
     (
         r"(-C cfg_dh_14s10a_locsag .* --epochs) 2",
         r"\1 24 --batch_size 4 --hidden_dim 64 --output_stride 16 --count_objective l2",
     ),
-    (r"^(\./infer_model1\.sh cfg_dh_05\S+ \S+)", rf'\1 --folds "0 1" --gpus "cpu cpu" {SMALL}2'),
-    (r"^(\./infer_model1\.sh cfg_dh_14\S+ \S+)", rf'\1 --folds "0 1" --gpus "cpu cpu" {SMALL}4 --pool softargmax'),
+    (r"^(\./infer_model1\.sh cfg_dh_05\S+ \S+)", rf"\1 --folds 0 1 --gpus cpu cpu {SMALL}2"),
+    (r"^(\./infer_model1\.sh cfg_dh_14\S+ \S+)", rf"\1 --folds 0 1 --gpus cpu cpu {SMALL}4 --pool softargmax"),
     (r"^(python aggregate_\S+)", r"\1 --folds 0 1"),
 )
 """What is changed in a command, as for any small machine: less data, two folds on the CPU, overrides. Nothing else."""
