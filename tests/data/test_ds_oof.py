@@ -70,8 +70,8 @@ def test_models_are_hidden_in_training_only_and_never_all(study_rows, cfg):
 
 
 def test_a_table_about_other_studies_is_named(study_rows, cfg, tmp_path):
-    stranger = write_predictions(tmp_path / "c.csv", [77], np.full((1, 25, 3), 1 / 3))
-    cfg = replace(cfg, oof=(*cfg.oof, str(stranger)))
+    unknown = write_predictions(tmp_path / "c.csv", [77], np.full((1, 25, 3), 1 / 3))
+    cfg = replace(cfg, oof=(*cfg.oof, str(unknown)))
     with pytest.raises(UserError, match=r"c\.csv: no row belongs to a labelled target of the 3 training studies"):
         CustomDataset(study_rows, cfg, None, "train")
     assert len(CustomDataset(study_rows, cfg, None, "val")) == 2  # a held-out fold may lack a model

@@ -36,10 +36,10 @@ def test_every_module_has_a_room() -> None:
 def test_no_room_uses_a_later_one() -> None:
     places = {name: number for number, name in enumerate(("", *ORDER))}
     for path in LIBRARY.rglob("*.py"):
-        own = room(".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts).removesuffix(".__init__"))
+        here = room(".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts).removesuffix(".__init__"))
         for module in imports(path):
             if module.split(".")[0] == "lumbar":
-                assert places[room(module)] <= places[own], f"{path}: {own or 'the top'} uses {module}"
+                assert places[room(module)] <= places[here], f"{path}: {here or 'the top'} uses {module}"
 
 
 def test_the_library_knows_no_config_dataset_or_model_by_name() -> None:

@@ -29,12 +29,12 @@ def test_a_pickled_table_comes_back_with_its_lists(tmp_path: Path) -> None:
 
 
 def test_writing_puts_the_tables_own_columns_first_and_is_reproducible(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"extra": [1], "y_right": [0.5], "x_right": [0.45], "y_left": [0.5], "x_left": [0.55],
+    frame = pd.DataFrame({"note": [1], "y_right": [0.5], "x_right": [0.45], "y_left": [0.5], "x_left": [0.55],
                           "instance_number": [3], "series_id": [9]})  # fmt: skip
     first = write_table(frame, tmp_path / "a", AXIAL_XY).read_bytes()
     second = write_table(frame, tmp_path / "b", AXIAL_XY).read_bytes()
     assert first == second
-    assert list(read_table(tmp_path / "a", AXIAL_XY).columns) == [*AXIAL_XY.columns, "extra"]
+    assert list(read_table(tmp_path / "a", AXIAL_XY).columns) == [*AXIAL_XY.columns, "note"]
 
 
 def test_a_missing_table_names_the_command_that_makes_it(tmp_path: Path) -> None:

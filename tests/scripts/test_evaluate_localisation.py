@@ -63,12 +63,12 @@ def test_levels_that_are_not_mapped_count_as_wrong(data, evaluate):
 
 def test_a_shifted_slice_is_wrong(data, evaluate):
     truth = read_table(data, TRUTH)
-    own = (truth["series_id"] == 910000022) & (truth["structure"] == "level") & (truth["level"] == "l4_l5")
+    moved = (truth["series_id"] == 910000022) & (truth["structure"] == "level") & (truth["level"] == "l4_l5")
     before = evaluate(data).stdout
-    truth.loc[own, "instance_number"] += 2  # 7 -> 9: slice 8 does not exist, so the next one
+    truth.loc[moved, "instance_number"] += 2  # 7 -> 9: slice 8 does not exist, so the next one
     write_table(truth, data, TRUTH)
     assert evaluate(data).stdout == before
-    truth.loc[own, "instance_number"] += 1
+    truth.loc[moved, "instance_number"] += 1
     write_table(truth, data, TRUTH)
     assert "within one slice of the true one for 100.0%" not in evaluate(data).stdout
 

@@ -98,8 +98,8 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(toy: Toy, epochs_befor
     batches = iter(range(100))
     update = stopped.update
 
-    def update_and_stop(labelled: bool, spoilt: bool) -> None:
-        update(labelled, spoilt)
+    def update_and_stop(labelled: bool, nonfinite: bool) -> None:
+        update(labelled, nonfinite)
         if next(batches) + 2 == 4 * epochs_before_stop:  # heard at the end of the next step
             stopped.stop.join()
 

@@ -76,10 +76,10 @@ def test_known_errors_against_the_truth(data: Path) -> None:
 def test_a_level_that_is_mapped_nowhere_is_infinitely_far(data: Path) -> None:
     truth = read_table(data, TRUTH)
     axial = int(read_table(data, AXIAL_XY)["series_id"].iloc[0])
-    extra = pd.DataFrame({"level": LEVELS}).assign(
+    others = pd.DataFrame({"level": LEVELS}).assign(
         study_id=0, series_id=axial, instance_number=2, structure="level", x=1, y=1, img_w=1, img_h=1
     )
-    write_table(pd.concat([truth, extra]), data, TRUTH)
+    write_table(pd.concat([truth, others]), data, TRUTH)
     mapping = read_table(data, AXIAL_LEVELS)
     write_table(mapping[mapping["series_id"] != axial], data, AXIAL_LEVELS)
     groups = measure(data)[0][TITLES[3]].groups

@@ -70,8 +70,8 @@ def test_without_items_there_is_no_output(monkeypatch: Any, tmp_path: Path) -> N
 def test_tables_are_those_of_new_studies_and_items_those_of_the_inference_config() -> None:
     cfg = load_config("cfg_dh_14p2_locsag", {"sag_xy_table": "elsewhere.csv", "cache": "train_images_v04"})
     inference = load_config("cfg_dh_14p2_locsag_test")
-    own = Ensemble(cfg, [Constant(0.0)], CPU, 1, 5, inference).cfg
-    assert own.cache == "test_images_v04" and cache_version(own) == "v04"
-    assert cache_version(replace(own, cache="train_images_v01published")) == "v01published"
-    assert own.full_test_set and own.dataset == inference.dataset and own.batch_size_val == 5
-    assert (own.sag_xy_table, own.meta_table) == (SAGITTAL_XY.path, TEST_META.path)
+    made = Ensemble(cfg, [Constant(0.0)], CPU, 1, 5, inference).cfg
+    assert made.cache == "test_images_v04" and cache_version(made) == "v04"
+    assert cache_version(replace(made, cache="train_images_v01published")) == "v01published"
+    assert made.full_test_set and made.dataset == inference.dataset and made.batch_size_val == 5
+    assert (made.sag_xy_table, made.meta_table) == (SAGITTAL_XY.path, TEST_META.path)

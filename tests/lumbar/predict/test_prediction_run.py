@@ -134,11 +134,11 @@ def test_broken_inputs_are_named_and_cost_nothing_else(
     assert "ignored: 99 (5 files; modality CT, not MR)" in output.out
     assert "2 problems" in output.out
     table = submission(tmp_path)
-    stranger = max(int(row.partition("_")[0]) for row in table["row_id"])
-    check_rules(table, [1, 2, 3, stranger])
+    hashed = max(int(row.partition("_")[0]) for row in table["row_id"])
+    check_rules(table, [1, 2, 3, hashed])
     assert all(record(tmp_path, study).source == (MODELS,) * 25 for study in (1, 2, 3))
     assert record(tmp_path, 2).warnings[0] == "1 of 45 files could not be read and are left out"
-    assert "told apart by their identifiers" in record(tmp_path, stranger).warnings[0]
+    assert "told apart by their identifiers" in record(tmp_path, hashed).warnings[0]
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path, predict: Predict) -> None:
