@@ -25,16 +25,12 @@ SUM_TOLERANCE: Final = 0.02
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a submission, in order.
-
-    Parameters
-    ----------
-    study_id, target : ndarray, shape (R), int64
-        Study, and index of the target (`lumbar.anatomy.TARGETS`).
-    """
+    """Rows of a submission, in order."""
 
     study_id: Ints
+    """Shape (R)."""
     target: Ints
+    """Index of the target (`lumbar.anatomy.TARGETS`), shape (R)."""
 
     @classmethod
     def of(cls, study_ids: Sequence[int] | Ints) -> Rows:
@@ -113,29 +109,19 @@ def read_predictions(path: Path) -> tuple[Ints, Floats]:
 
 
 def write_submission(path: Path, rows: Rows, answers: Mapping[int, Floats]) -> None:
-    """Write a submission atomically.
-
-    Parameters
-    ----------
-    path : Path
-        CSV file.
-    rows : Rows
-        The rows to write.
-    answers : mapping of int to ndarray, shape (25, 3)
-        Probabilities of every study in `rows`.
+    """Write a submission atomically; `answers` are the probabilities of every study in `rows`, shape (25, 3).
 
     Raises
     ------
     ValueError
         If an answer holds anything but probabilities that sum to 1.
     """
-    pairs = zip(rows.study_id.tolist(), rows.target.tolist(), strict=True)
+    pairs = list(zip(rows.study_id.tolist(), rows.target.tolist(), strict=True))
     values = np.array([answers[study][target] for study, target in pairs]).reshape(-1, len(GRADES))
     if not (np.isfinite(values) & (values >= 0)).all() or not np.allclose(values.sum(1), 1, rtol=0, atol=1e-6):
         raise ValueError("probabilities must be at least 0 and sum to 1 in each row")
     frame = pd.DataFrame(values, columns=list(GRADE_COLUMNS))
-    names = zip(rows.study_id.tolist(), rows.target.tolist(), strict=True)
-    frame.insert(0, "row_id", [ROW_ID.format(study_id=study, target=TARGETS[target]) for study, target in names])
+    frame.insert(0, "row_id", [ROW_ID.format(study_id=study, target=TARGETS[target]) for study, target in pairs])
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 

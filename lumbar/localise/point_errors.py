@@ -52,28 +52,22 @@ Z_COLUMNS: Final = {
 
 @dataclass(frozen=True)
 class Errors:
-    """The errors of one localiser.
-
-    Parameters
-    ----------
-    title : str
-        What was localised.
-    unit : str
-        ``mm`` or ``slices``.
-    reference : str
-        What it is compared with.
-    groups : dict of str to ndarray
-        Errors of each level, side or kind; infinite where nothing was found.
-    cases : DataFrame
-        Of points: one row per slice and point, with `study_id, series_id, instance_number`, what was found (`x, y`),
-        what is right (`x_true, y_true`, pixels), `px` and `error`, mm. Of slices: empty.
-    """
+    """The errors of one localiser."""
 
     title: str
+    """What was localised."""
     unit: str
+    """``mm`` or ``slices``."""
     reference: str
+    """What it is compared with."""
     groups: dict[str, Floats]
+    """Errors of each level, side or kind; infinite where nothing was found."""
     cases: pd.DataFrame
+    """For points one row per slice and point, for slices empty.
+
+    `study_id, series_id, instance_number`, what was found (`x, y`) and what is right (`x_true, y_true`), pixels, `px`,
+    and `error`, mm.
+    """
 
     @property
     def values(self) -> Floats:
