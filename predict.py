@@ -15,6 +15,7 @@ import argparse
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from lumbar import cli
@@ -47,22 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
     start = time.monotonic()
-    prediction = Run(
-        Options(
-            source=options.source,
-            out=options.out,
-            weights=options.weights,
-            work=work,
-            series=options.series,
-            sample=options.sample,
-            workers=options.workers,
-            at_a_time=options.studies_at_a_time,
-            batch_size=options.batch_size,
-            gpus=gpus,
-            force=options.force,
-            keep=options.keep,
-        )
-    )
+    values = vars(options) | {"work": work, "gpus": gpus}
+    prediction = Run(Options(**{field.name: values[field.name] for field in fields(Options)}))
     records = prediction()
     if options.report is not None:
         from lumbar.report.prediction import write_report
@@ -112,7 +99,7 @@ def make_parser() -> argparse.ArgumentParser:
         "-G", dest="gpu", metavar="GPU", help="GPU number; cpu or '' for the CPU (default: the first GPU, if any)"
     )
     parser.add_argument(
-        "--studies-at-a-time", type=positive_int, default=16, metavar="N",
+        "--studies-at-a-time", dest="at_a_time", type=positive_int, default=16, metavar="N",
         help="studies that are at work together; fewer take less memory and disk (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(

@@ -60,20 +60,20 @@ class Options:
     """Trained networks, or packed ones."""
     work: Path
     """Folder of records and of caches at work."""
-    series: Path | None = None
+    series: Path | None
     """`lumbar.tables.TEST_SERIES`, where there is one."""
-    sample: Path | None = None
+    sample: Path | None
     """`lumbar.tables.SAMPLE_SUBMISSION`, where there is one."""
-    workers: int = 1
-    at_a_time: int = 16
+    workers: int
+    at_a_time: int
     """Studies that are at work together."""
-    batch_size: int | None = None
+    batch_size: int | None
     """Items at a time; None: as in validation."""
-    gpus: list[int] | None = None
+    gpus: list[int] | None
     """What `lumbar.engine.ranks.choose_device` takes."""
-    force: bool = False
+    force: bool
     """Redo studies that are finished."""
-    keep: bool = False
+    keep: bool
     """Keep caches and tables of finished studies."""
 
 
