@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lumbar.files import TEMPORARY, write_bytes, write_text
-from lumbar.images.dicom import DicomSlice
+from lumbar.images.dicom import DicomError, DicomSlice
 from lumbar.images.volumes import NAME as VOLUME
 
 QUANTILES: Final = (0.005, 0.995)
@@ -178,9 +178,10 @@ class Source(NamedTuple):
     png_size: int
 
     @classmethod
-    def of(cls, content: bytes, png_size: int = 0) -> Source:
-        """Fingerprint the content of a DICOM file."""
-        return cls(len(content), zlib.crc32(content), png_size)
+    def of(cls, content: bytes, png_size: int = 0, frame: int | None = None) -> Source:
+        """Fingerprint the content of a DICOM file, or one frame of it."""
+        start = 0 if frame is None else zlib.crc32(b"frame %d" % frame)
+        return cls(len(content), zlib.crc32(content, start), png_size)
 
 
 def read_sources(series: Path) -> dict[int, Source]:
@@ -233,7 +234,10 @@ class CachedSeries:
     def write(self, instance: int, source: Source, image: DicomSlice) -> None:
         """Write the PNG of a slice. The record goes first: it must never vouch for a PNG of another source."""
         (self.folder / SOURCES).unlink(missing_ok=True)
-        png = encode_png(self._picture(image))
+        try:
+            png = encode_png(self._picture(image))
+        except Exception as error:  # strange pixels cost their slice
+            raise DicomError(self.folder / f"{instance}.png", f"cannot be made ({type(error).__name__})") from error
         write_bytes(self.folder / f"{instance}.png", png)
         self._after[instance] = source._replace(png_size=len(png))
 

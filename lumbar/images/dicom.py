@@ -3,7 +3,8 @@
 Only the tags that the metadata table lists leave a file. Error messages name the file and the fault and quote no
 tag of the patient. Handled: every transfer syntax that pydicom and its pylibjpeg plug-ins decode, either byte order,
 signed pixels, rescale slope and intercept, MONOCHROME1, multi-valued or absent windows, absent or malformed tags.
-Refused, with the reason: multi-frame and colour images, files without pixels, truncated or damaged files.
+The frames of an enhanced multi-frame image are slices. Refused, with the reason: colour images, files without pixels,
+truncated or damaged files, headers that contradict their pixels.
 """
 
 from __future__ import annotations
@@ -11,11 +12,8 @@ from __future__ import annotations
 import io
 import logging
 import math
-import os
-import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,9 +23,10 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from lumbar.cli import UserError
+from lumbar.images.frames import PER_FRAME, SHARED, frame_values
+from lumbar.images.pixels import PixelError, check_inflation, contradiction, decode, read_regular
 
 VECTORS: Final = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 """Tags kept as tuples of that many floats."""
@@ -41,6 +40,7 @@ TEXTS: Final = ("PatientID", "PatientPosition", "SeriesDescription", "Photometri
 _PIXEL_TAGS: Final = (
     "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PlanarConfiguration", "BitsAllocated", "BitsStored",
     "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "PixelData",
+    SHARED, PER_FRAME,
 )  # fmt: skip
 _KEYWORDS: Final = (*VECTORS, *NUMBERS, *TEXTS, *_PIXEL_TAGS)
 _TAGS: Final = [Tag(keyword) for keyword in _KEYWORDS]
@@ -48,7 +48,12 @@ _TAGS: Final = [Tag(keyword) for keyword in _KEYWORDS]
 _COLOURS: Final = (
     "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_PARTIAL_422", "YBR_ICT", "YBR_RCT",
 )  # fmt: skip
-_PLAIN: Final = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+MOST_FRAMES: Final = 4096
+"""Of a file; an enhanced MR file has tens to hundreds."""
+
+_BELIEVED: Final = 1e-9, 1e12
+"""Smallest and greatest slope, intercept and window that are believed."""
+
 _MALFORMED: Final = object()
 
 Values = dict[str, Any]
@@ -107,7 +112,23 @@ class DicomSlice:
         return result
 
 
-def read_tags(path: Path, content: bytes | None = None) -> dict[str, Any]:
+class MultiFrameError(DicomError):
+    """A file of several slices, read without saying which.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    frames : list of dict
+        What it says of each, as `lumbar.images.frames.frame_values` returns it.
+    """
+
+    def __init__(self, path: Path, frames: list[dict[str, Any]]) -> None:
+        super().__init__(path, f"multi-frame image ({len(frames)} frames)")
+        self.frames = frames
+
+
+def read_tags(path: Path, content: bytes | None = None, frame: int | None = None) -> dict[str, Any]:
     """Read the tags of a slice, without decoding its pixels.
 
     Parameters
@@ -116,6 +137,8 @@ def read_tags(path: Path, content: bytes | None = None) -> dict[str, Any]:
         The file, ``<study>/<series>/<instance>.dcm``.
     content : bytes, optional
         Its content, where the caller has it already.
+    frame : int, optional
+        Which frame of a multi-frame file, from 0.
 
     Returns
     -------
@@ -127,21 +150,18 @@ def read_tags(path: Path, content: bytes | None = None) -> dict[str, Any]:
     Raises
     ------
     DicomError
-        If the file is no single-frame greyscale image.
+        If the file is no greyscale image; `MultiFrameError` if it has several frames and none is named.
     """
-    with warnings.catch_warnings(action="ignore"):
-        return _tags(_open(path, content)[1], path)
+    return _guarded(path, lambda: _tags(_open(path, content, frame)[1], path))
 
 
-def read_slice(path: Path, content: bytes | None = None) -> DicomSlice:
+def read_slice(path: Path, content: bytes | None = None, frame: int | None = None) -> DicomSlice:
     """Read a slice: its tags and its pixels.
 
     Parameters
     ----------
-    path : Path
-        The file, ``<study>/<series>/<instance>.dcm``.
-    content : bytes, optional
-        Its content, where the caller has it already.
+    path, content, frame
+        As of `read_tags`.
 
     Returns
     -------
@@ -151,11 +171,29 @@ def read_slice(path: Path, content: bytes | None = None) -> DicomSlice:
     Raises
     ------
     DicomError
-        If the file is no single-frame greyscale image, or its pixels are truncated or cannot be decoded.
+        As `read_tags` does; if its pixels are truncated or cannot be decoded.
     """
-    with warnings.catch_warnings(action="ignore"):
-        dataset, values = _open(path, content)
-        stored = _decode(dataset, values, path)
+    return _guarded(path, lambda: _read_slice(path, content, frame))
+
+
+def _guarded(path: Path, read: Callable[[], Any]) -> Any:
+    """Read from a file; whatever goes wrong is an error of this file, and no warning reaches the screen."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return read()
+    except DicomError:
+        raise
+    except PixelError as error:
+        raise DicomError(path, str(error)) from error
+    except OSError as error:
+        raise DicomError(path, f"cannot be read ({error.strerror})") from error
+    except Exception as error:  # a damaged file can raise nearly anything; its text may quote tags
+        raise DicomError(path, f"damaged or truncated DICOM file ({type(error).__name__})") from error
+
+
+def _read_slice(path: Path, content: bytes | None, frame: int | None) -> DicomSlice:
+    dataset, values = _open(path, content, frame)
+    stored = decode(dataset, values, frame or 0, _frames(values))
     tags = _tags(values, path)
     scale = (_floats(values["RescaleSlope"]) or (1.0,))[0] or 1.0
     offset = (_floats(values["RescaleIntercept"]) or (0.0,))[0]
@@ -168,20 +206,16 @@ def read_slice(path: Path, content: bytes | None = None) -> DicomSlice:
     return DicomSlice(tags, stored, scale, offset, window, window_tags)
 
 
-def _open(path: Path, content: bytes | None) -> tuple[pydicom.FileDataset, Values]:
-    """Parse a file, take out the values of its tags, and check that it is a greyscale image of one frame."""
-    try:
-        content = path.read_bytes() if content is None else content
-    except OSError as error:
-        raise DicomError(path, f"cannot be read ({error.strerror})") from error
+def _open(path: Path, content: bytes | None, frame: int | None) -> tuple[pydicom.FileDataset, Values]:
+    """Parse a file, take out the values of its tags, and check that they are those of greyscale images."""
+    content = read_regular(path) if content is None else content
     if not content:
         raise DicomError(path, "empty file")
+    check_inflation(content)
     try:
         dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=_TAGS)
     except InvalidDicomError as error:
         raise DicomError(path, "not a DICOM file (no 'DICM' marker)") from error
-    except Exception as error:  # a damaged file can raise nearly anything; its text may quote tags
-        raise DicomError(path, f"damaged or truncated DICOM file ({type(error).__name__})") from error
     if "PixelData" not in dataset:
         raise DicomError(path, "holds no pixel data (not an image, or cut off before it)")
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -190,7 +224,24 @@ def _open(path: Path, content: bytes | None) -> tuple[pydicom.FileDataset, Value
     reason = _unusable(values)
     if reason:
         raise DicomError(path, reason)
+    frames = _frames(values)
+    if frames > 1 and frame is None:
+        raise MultiFrameError(path, [frame_values(dataset, number) for number in range(frames)])
+    if values[SHARED] is not None or values[PER_FRAME] is not None:
+        values |= {key: value for key, value in frame_values(dataset, frame or 0).items() if key in values}
+    extremes = [*_floats(values["RescaleSlope"])[:1], *_floats(values["WindowWidth"])[:1]]
+    if not all(value <= 0 or _BELIEVED[0] < value for value in extremes) or not all(
+        abs(value) < _BELIEVED[1]
+        for keyword in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth")
+        for value in _floats(values[keyword])[:1]
+    ):
+        raise DicomError(path, "its rescale slope, intercept or window is no number that grey values can have")
     return dataset, values
+
+
+def _frames(values: Values) -> int:
+    """Count the frames of a file whose values are usable."""
+    return max(1, int((_floats(values["NumberOfFrames"]) or (1.0,))[0]))
 
 
 def _value(dataset: pydicom.Dataset, tag: BaseTag) -> Any:
@@ -206,22 +257,21 @@ def _value(dataset: pydicom.Dataset, tag: BaseTag) -> Any:
         return _MALFORMED
 
 
-def _unusable(values: Values) -> str | None:
-    """Say why a file with these values is no greyscale image of one frame, or None if it is one."""
-    for keyword in ("Rows", "Columns", "BitsAllocated"):
-        if not isinstance(values[keyword], int) or values[keyword] < 1:
-            return f"lacks a usable {keyword}"
+def _unusable(values: Values) -> str:
+    """Say why a file with these values holds no greyscale images; empty if it does."""
     photometric, frames = values["PhotometricInterpretation"], _floats(values["NumberOfFrames"])
+    if not frames and values["NumberOfFrames"] not in (None, ""):
+        return "NumberOfFrames is not a number"
+    if frames and not (0 <= frames[0] <= MOST_FRAMES and frames[0].is_integer()):
+        return f"NumberOfFrames {frames[0]:g} cannot be"
+    if values["PixelData"] is None or values["PixelData"] is _MALFORMED:
+        return "holds no pixel data (its element is empty)"
+    if values["SamplesPerPixel"] not in (1, None):
+        return "not a greyscale image (more than one sample per pixel)"
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         kind = f"PhotometricInterpretation {photometric}" if photometric in _COLOURS else "no PhotometricInterpretation"
         return f"not a greyscale image ({kind})"
-    if values["SamplesPerPixel"] not in (1, None):
-        return "not a greyscale image (more than one sample per pixel)"
-    if not frames and values["NumberOfFrames"] not in (None, ""):
-        return "NumberOfFrames is not a number"
-    if frames and frames[0] > 1:
-        return f"multi-frame image ({frames[0]:.0f} frames); split it into one file per slice"
-    return None
+    return contradiction(values, _frames(values))
 
 
 def _tags(values: Values, path: Path) -> dict[str, Any]:
@@ -255,41 +305,3 @@ def _window(values: Values) -> tuple[float, float] | None:
     if not centers or not widths or widths[0] <= 0:
         return None
     return centers[0], widths[0]
-
-
-def _decode(dataset: pydicom.FileDataset, values: Values, path: Path) -> NDArray[np.integer]:
-    """Decode the pixels of a parsed file, shape (H, W)."""
-    syntax, shape = dataset.file_meta.TransferSyntaxUID, (values["Rows"], values["Columns"])
-    data = values["PixelData"]
-    if syntax in _PLAIN and values["BitsAllocated"] == 16:
-        # What nearly all MR files are; pydicom takes ten times as long and gives the same.
-        count = shape[0] * shape[1]
-        if len(data) < 2 * count:
-            raise DicomError(path, f"pixels are cut off ({len(data)} of {2 * count} bytes)")
-        return np.frombuffer(data, "<i2" if values["PixelRepresentation"] else "<u2", count).reshape(shape)
-    try:
-        with _silent_stderr():
-            stored = dataset.pixel_array
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # the RLE decoder, written in Rust, panics with a BaseException
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        reason = lines[min(1, len(lines) - 1)].strip()[:200]  # of several decoders' complaints the first one's
-        raise DicomError(path, f"pixels cannot be decoded ({syntax.name}): {reason}") from error
-    if stored.shape != shape:
-        raise DicomError(path, f"pixels have shape {stored.shape}, expected {shape}")
-    return stored
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Discard what native decoders print on stderr (libjpeg's complaints, Rust's panics) while the block runs."""
-    sys.stderr.flush()
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)

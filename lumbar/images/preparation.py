@@ -22,7 +22,9 @@ from lumbar import tables
 from lumbar.cli import UserError, parser, require_dir
 from lumbar.files import TEMPORARY, locked
 from lumbar.images.cache import CachedSeries, Source, cache_dir, is_identifier, published
-from lumbar.images.dicom import DicomError, read_slice, read_tags
+from lumbar.images.dicom import DicomError, MultiFrameError, read_slice, read_tags
+from lumbar.images.frames import order_frames
+from lumbar.images.pixels import PixelError, read_regular
 from lumbar.parallel import alone, ordered_map
 
 IMAGES: Final = {"train_images": tables.META, "test_images": tables.TEST_META}
@@ -77,6 +79,7 @@ def prepare_series(job: SeriesJob) -> Report:
         for version in job.versions
     ]
     present: set[int] = set()
+    several: list[MultiFrameError] = []
     for path in _dicom_files(job.folder):
         if not is_identifier(path.stem) or int(path.stem) in present:
             report.failures.append((path, "no instance number, or a second file with it; expected for example 12.dcm"))
@@ -85,32 +88,65 @@ def prepare_series(job: SeriesJob) -> Report:
         try:
             if path in job.crashing:
                 raise DicomError(path, "crashes the decoder, or takes more memory than there is")
-            tags, changed = _prepare_slice(path, caches)
+            _prepare_slice(job, path, int(path.stem), None, caches, report)
+        except MultiFrameError as error:
+            present.discard(int(path.stem))
+            several.append(error)
         except DicomError as error:
-            report.failures.append((error.path, error.reason))
-            continue
-        report.done += changed
-        report.kept += not changed
-        numbers = {"study_id": int(job.study), "series_id": int(job.series), "instance_number": int(path.stem)}
-        report.rows.append(tags | numbers)
+            report.failures.append((path, error.reason))
+    for instance, path, frame in number_frames(several, max(present, default=0)):
+        present.add(instance)
+        try:
+            _prepare_slice(job, path, instance, frame, caches, report)
+        except DicomError as error:
+            report.failures.append((path, f"frame {frame + 1}: {error.reason}"))
     report.removed = len({instance for cache in caches for instance in cache.finish()} - present)
     return report
 
 
-def _prepare_slice(path: Path, caches: Sequence[CachedSeries]) -> tuple[dict[str, Any], bool]:
-    """Bring one slice up to date; return its tags and whether it had to be decoded."""
+def number_frames(files: Sequence[MultiFrameError], last: int) -> list[tuple[int, Path, int]]:
+    """Give numbers to the frames of a series' multi-frame files by their place, stack by stack.
+
+    Parameters
+    ----------
+    files : sequence of MultiFrameError
+        The files, as `lumbar.images.dicom.read_tags` raises them.
+    last : int
+        The greatest number of the series' other files; 0 if there are none.
+
+    Returns
+    -------
+    list of (int, Path, int)
+        Instance number, file and frame, from 0.
+    """
+    frames = [(each.path, number) for each in files for number in range(len(each.frames))]
+    order = order_frames([frame for each in files for frame in each.frames])
+    return [(last + rank, *frames[number]) for rank, number in enumerate(order, start=1)]
+
+
+def _prepare_slice(
+    job: SeriesJob, path: Path, instance: int, frame: int | None, caches: Sequence[CachedSeries], report: Report
+) -> None:
+    """Bring one slice up to date, and report its metadata and whether it had to be decoded."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
+    except PixelError as error:
+        raise DicomError(path, str(error)) from error
     except OSError as error:
         raise DicomError(path, f"cannot be read ({error.strerror})") from error
-    instance, source = int(path.stem), Source.of(content)
+    source = Source.of(content, frame=frame)
     stale = [cache for cache in caches if not cache.keep(instance, source)]
     if caches and not stale:
-        return read_tags(path, content), False
-    image = read_slice(path, content)
-    for cache in stale:
-        cache.write(instance, source, image)
-    return image.tags, True
+        tags = read_tags(path, content, frame)
+    else:
+        image = read_slice(path, content, frame)
+        tags = image.tags
+        for cache in stale:
+            cache.write(instance, source, image)
+    changed = bool(stale) or not caches
+    report.done += changed
+    report.kept += not changed
+    report.rows.append(tags | {"study_id": int(job.study), "series_id": int(job.series), "instance_number": instance})
 
 
 def _dicom_files(folder: Path) -> list[Path]:
@@ -131,7 +167,11 @@ def _isolate(job: SeriesJob) -> Report:
 def _survives(path: Path) -> bool:
     """Decode a file; the process that calls this may not come to its end."""
     with suppress(DicomError):
-        read_slice(path)
+        try:
+            read_slice(path)
+        except MultiFrameError as error:
+            for frame in range(len(error.frames)):
+                read_slice(path, frame=frame)
     return True
 
 

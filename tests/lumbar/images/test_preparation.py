@@ -135,10 +135,10 @@ def test_an_output_that_cannot_be_written_is_one_line(images: Path) -> None:
 def test_a_file_that_crashes_the_decoder_is_one_failure(
     images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def crash(path: Path, content: bytes | None = None) -> DicomSlice:
+    def crash(path: Path, content: bytes | None = None, frame: int | None = None) -> DicomSlice:
         if path.match("20/2.dcm"):
             os.kill(os.getpid(), signal.SIGKILL)
-        return read_slice(path, content)
+        return read_slice(path, content, frame)
 
     monkeypatch.setattr(preparation, "read_slice", crash)
     report = prepare(images, workers=2)
