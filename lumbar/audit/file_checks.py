@@ -9,15 +9,17 @@ from typing import Final
 import pandas as pd
 
 from lumbar.anatomy import SERIES_TYPES
-from lumbar.audit.findings import Check, Finding, judge, note
+from lumbar.audit.findings import Finding, judge, note
 from lumbar.audit.inputs import Inputs, records
 from lumbar.tables import META, SLICE
 
 
-def studies_have_images(inputs: Inputs, title: str) -> Iterator[Finding]:
+def studies_have_images(inputs: Inputs) -> Iterator[Finding]:
     """Compare the studies of ``train.csv`` with the folders, both ways."""
     listed, present = set(inputs["train"]["study_id"]), set(inputs.files["train"]["study_id"])
-    yield judge(title, sorted(listed - present), len(listed), "in train.csv but without images")
+    yield judge(
+        "training studies have images", sorted(listed - present), len(listed), "in train.csv but without images"
+    )
     yield judge(
         "image folders belong to a study of train.csv",
         sorted(present - listed),
@@ -26,59 +28,66 @@ def studies_have_images(inputs: Inputs, title: str) -> Iterator[Finding]:
     )
 
 
-def series_have_slices(inputs: Inputs, title: str, split: str, table: str) -> Iterator[Finding]:
+def series_have_slices(inputs: Inputs, split: str, table: str) -> Iterator[Finding]:
     """Compare the listed series with the folders, both ways."""
     listed, present = set(inputs[table]["series_id"]), set(inputs.files[split]["series_id"])
-    yield judge(title, sorted(listed - present), len(listed), "listed but without a slice; is the download complete")
+    yield judge(
+        f"{split} series have slices",
+        sorted(listed - present),
+        len(listed),
+        "listed but without a slice; is the download complete",
+    )
     yield judge(
         f"{split} series folders are listed", sorted(present - listed), len(present), "never used, being unlisted"
     )
 
 
-def series_are_described(inputs: Inputs, title: str) -> Iterator[Finding]:
+def series_are_described(inputs: Inputs) -> Iterator[Finding]:
     """Look for series types that nothing reads, and series listed twice."""
     series = inputs["series"]
     unknown = series[~series["series_description"].isin(SERIES_TYPES)]
     cases = [f"{row.series_id} {row.series_description!r}" for row in records(unknown)]
-    yield judge(title, cases, len(series), f"expected one of {', '.join(SERIES_TYPES)}")
+    yield judge("series descriptions are known", cases, len(series), f"expected one of {', '.join(SERIES_TYPES)}")
     twice = series.loc[series["series_id"].duplicated(), "series_id"]
     yield judge("series are listed once", twice, len(series), "listed again; the first row counts")
 
 
-def studies_have_every_type(inputs: Inputs, title: str) -> Iterator[Finding]:
+def studies_have_every_type(inputs: Inputs) -> Iterator[Finding]:
     """Count the studies that lack a series type, or have several of one."""
     counts = inputs["series"].groupby(["study_id", "series_description"]).size().unstack(fill_value=0)
     counts = counts.reindex(columns=list(SERIES_TYPES), fill_value=0)
     for kind in SERIES_TYPES:
         cases = counts.index[counts[kind] == 0]
-        yield judge(title.format(kind), cases, len(counts), "studies without one", error_above=0.95)
+        yield judge(f"studies have a {kind} series", cases, len(counts), "studies without one", error_above=0.95)
     several = counts.index[(counts > 1).any(axis=1)]
     text = "studies with several series of one type"
     yield note("one series of each type", several, len(counts), text)
 
 
-def instances_are_numbered(inputs: Inputs, title: str) -> Iterator[Finding]:
+def instances_are_numbered(inputs: Inputs) -> Iterator[Finding]:
     """Look for gaps in the instance numbers of a series, and for numbers that start above 1."""
     numbers = inputs.files["train"].groupby("series_id")["instance_number"].agg(["min", "max", "size"])
     gaps = numbers.index[numbers["max"] - numbers["min"] + 1 > numbers["size"]]
-    yield note(title, gaps, len(numbers), "series with gaps (slices missing, or another numbering)")
+    yield note(
+        "instance numbers have no gaps", gaps, len(numbers), "series with gaps (slices missing, or another numbering)"
+    )
     late = numbers.index[numbers["min"] > 1]
     yield note("instance numbers start at 1", late, len(numbers), "series that start later")
 
 
-def caches_are_complete(inputs: Inputs, title: str) -> Iterator[Finding]:
+def caches_are_complete(inputs: Inputs) -> Iterator[Finding]:
     """Look for slices without their PNG in a cache that was begun."""
     for version, pictures in inputs.caches.items():
         missing = _without(inputs.files["train"], pictures)
         text = "slices without a PNG; run scripts/prepare.py, it says which files it cannot read"
-        yield judge(title.format(version), _names(missing), len(inputs.files["train"]), text)
+        yield judge(f"cache {version} is complete", _names(missing), len(inputs.files["train"]), text)
 
 
-def metadata_is_complete(inputs: Inputs, title: str) -> Iterator[Finding]:
+def metadata_is_complete(inputs: Inputs) -> Iterator[Finding]:
     """Compare the metadata table with the files, both ways."""
     meta, files = inputs["meta"], inputs.files["train"]
     text = f"slices without a row; run {META.made_by}"
-    yield judge(title, _names(_without(files, meta)), len(files), text)
+    yield judge("metadata are complete", _names(_without(files, meta)), len(files), text)
     text = "rows of slices that are not there any more; run scripts/prepare.py again"
     yield judge("metadata describe slices that exist", _names(_without(meta, files)), len(meta), text)
 
@@ -94,12 +103,12 @@ def _names(slices: pd.DataFrame) -> list[str]:
 
 
 CHECKS: Final = (
-    Check("training studies have images", ("train",), studies_have_images),
-    Check("train series have slices", ("series",), partial(series_have_slices, split="train", table="series")),
-    Check("test series have slices", ("test_series",), partial(series_have_slices, split="test", table="test_series")),
-    Check("series descriptions are known", ("series",), series_are_described),
-    Check("studies have a {} series", ("series",), studies_have_every_type),
-    Check("instance numbers have no gaps", (), instances_are_numbered),
-    Check("cache {} is complete", (), caches_are_complete),
-    Check("metadata are complete", ("meta",), metadata_is_complete),
+    studies_have_images,
+    partial(series_have_slices, split="train", table="series"),
+    partial(series_have_slices, split="test", table="test_series"),
+    series_are_described,
+    studies_have_every_type,
+    instances_are_numbered,
+    caches_are_complete,
+    metadata_is_complete,
 )

@@ -1,15 +1,12 @@
-"""What a check is, and what it says."""
+"""What a check says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from lumbar.html.pictures import Mark
-
-if TYPE_CHECKING:
-    from lumbar.audit.inputs import Inputs
 
 Severity = Literal["error", "warning", "info", "ok"]
 
@@ -67,16 +64,6 @@ class Finding:
     cases: int = 0
     total: int = 0
     exhibits: tuple[Exhibit, ...] = ()
-
-
-class Check(NamedTuple):
-    """A check: what it looks for, the inputs that it cannot do without, and the function that does it."""
-
-    title: str
-    needs: tuple[str, ...]
-    """Names of tables of `Inputs` that must be present."""
-    find: Callable[[Inputs, str], Iterator[Finding]]
-    """Gets the inputs and the title."""
 
 
 def judge(

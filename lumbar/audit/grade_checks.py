@@ -6,36 +6,40 @@ from collections.abc import Iterator
 from typing import Final
 
 from lumbar.anatomy import GRADES, TARGETS
-from lumbar.audit.findings import Check, Finding, judge
+from lumbar.audit.findings import Finding, judge
 from lumbar.audit.inputs import Inputs
 
 
-def grades_are_known(inputs: Inputs, title: str) -> Iterator[Finding]:
+def grades_are_known(inputs: Inputs) -> Iterator[Finding]:
     """Look for grades that nobody knows, and studies graded twice."""
     train = inputs["train"]
     cells = train.melt("study_id", list(TARGETS))["value"].dropna()
     unknown = set(map(str, cells[~cells.isin(GRADES)]))
     text = f"expected {', '.join(GRADES)} or nothing"
-    yield judge(title, sorted(unknown), len(cells), text, error_above=0)
+    yield judge("grades are known", sorted(unknown), len(cells), text, error_above=0)
     twice = train.loc[train["study_id"].duplicated(), "study_id"]
     yield judge("train.csv has one row per study", twice, len(train), "more than one row", error_above=0)
 
 
-def studies_have_grades(inputs: Inputs, title: str) -> Iterator[Finding]:
+def studies_have_grades(inputs: Inputs) -> Iterator[Finding]:
     """Look for studies without any grade."""
     train = inputs["train"]
     bare = train.loc[train[list(TARGETS)].isna().all(axis=1), "study_id"]
     yield judge(
-        title, bare, len(train), "without any grade; the localisers can use them, the classifiers cannot", error_above=1
+        "studies have grades",
+        bare,
+        len(train),
+        "without any grade; the localisers can use them, the classifiers cannot",
+        error_above=1,
     )
 
 
-def folds_are_whole_patients(inputs: Inputs, title: str) -> Iterator[Finding]:
+def folds_are_whole_patients(inputs: Inputs) -> Iterator[Finding]:
     """Look for studies in two folds, and for series without a fold."""
     folds = inputs["folds"]
     split = folds.groupby("study_id")["fold"].nunique()
     yield judge(
-        title,
+        "a patient is in one fold",
         split.index[split > 1],
         len(split),
         "in more than one fold: make_folds.py makes whole ones",
@@ -46,8 +50,4 @@ def folds_are_whole_patients(inputs: Inputs, title: str) -> Iterator[Finding]:
     yield judge("series have a fold", stray, len(series), "without one; run scripts/make_folds.py again")
 
 
-CHECKS: Final = (
-    Check("grades are known", ("train",), grades_are_known),
-    Check("studies have grades", ("train",), studies_have_grades),
-    Check("a patient is in one fold", ("folds",), folds_are_whole_patients),
-)
+CHECKS: Final = (grades_are_known, studies_have_grades, folds_are_whole_patients)

@@ -52,6 +52,14 @@ IDENTIFIERS: Final = ("study_id", "series_id", "instance_number")
 """Columns of whole numbers."""
 
 
+class TableMissing(LookupError):
+    """A check cannot be done, for want of the table of this name in `TABLES`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 class Inputs:
     """A data folder under audit.
 
@@ -95,6 +103,9 @@ class Inputs:
         self.tables[name] = rows[whole].assign(**numbers[whole].astype(np.int64))
 
     def __getitem__(self, name: str) -> pd.DataFrame:
+        """Give a table by its name in `TABLES`; raises `TableMissing`, before which a check must not find anything."""
+        if name not in self.tables:
+            raise TableMissing(name)
         return self.tables[name]
 
     @cached_property
@@ -110,8 +121,7 @@ class Inputs:
     @cached_property
     def placed_labels(self) -> pd.DataFrame:
         """`labels` on slices of the metadata table, with ``img_w, img_h`` and ``towards_left`` (patient x, mm)."""
-        meta = self["meta"]
-        rows = self.labels.merge(meta.drop(columns="study_id"), on=SLICE)
+        rows = self.labels.merge(self["meta"].drop(columns="study_id"), on=SLICE)
         position, orientation = (
             tag_vectors(rows["ImagePositionPatient"], 3),
             tag_vectors(rows["ImageOrientationPatient"], 6),

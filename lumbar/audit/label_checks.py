@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import GRADES, LEVELS, NFN, PARTS, SAGITTAL_T1, SAGITTAL_T2, SCS, SERIES_TYPES, SS, TARGETS
-from lumbar.audit.findings import Check, Exhibit, Finding, judge, note
+from lumbar.audit.findings import Exhibit, Finding, judge, note
 from lumbar.audit.inputs import Inputs, records
 from lumbar.html.pictures import Mark
 from lumbar.labels.sagittal_labels import CANAL_BEHIND, FORAMEN_ABOVE, MAX_DISTANCE
@@ -19,39 +19,44 @@ TYPE_OF_PART: Final = dict(zip(PARTS, SERIES_TYPES, strict=True))
 """Series type on which each condition group is marked."""
 
 
-def labels_are_known(inputs: Inputs, title: str) -> Iterator[Finding]:
+def labels_are_known(inputs: Inputs) -> Iterator[Finding]:
     """Look for rows of unknown conditions or levels, or without coordinates."""
     given = inputs["coordinates"]
     unknown = given.loc[~given.index.isin(inputs.labels.index)]
     cases = [f"{row.condition} {row.level} ({row.x}, {row.y})" for row in records(unknown)]
-    yield judge(title, cases, len(given), "unknown condition or level, or no position")
+    yield judge(
+        "labels have a known condition, level and position",
+        cases,
+        len(given),
+        "unknown condition or level, or no position",
+    )
 
 
-def labels_have_slices(inputs: Inputs, title: str) -> Iterator[Finding]:
+def labels_have_slices(inputs: Inputs) -> Iterator[Finding]:
     """Look for orphans: labels of a series or slice that is not there."""
     labels, files = inputs.labels, inputs.files["train"]
     series = labels["series_id"].isin(files["series_id"])
     yield judge(
-        title.format("series"),
+        "labels have their series",
         labels.loc[~series, "series_id"].unique(),
         labels["series_id"].nunique(),
         "series that are not there",
     )
     labels = labels[series]
     slices = pd.MultiIndex.from_frame(labels[SLICE]).isin(pd.MultiIndex.from_frame(files[SLICE]))
-    yield judge(title.format("slice"), _names(labels[~slices]), len(labels), "labels on slices that are not there")
+    yield judge("labels have their slice", _names(labels[~slices]), len(labels), "labels on slices that are not there")
 
 
-def labels_are_on_their_type(inputs: Inputs, title: str) -> Iterator[Finding]:
+def labels_are_on_their_type(inputs: Inputs) -> Iterator[Finding]:
     """Look for conditions marked on a series type that does not show them, or in another study's series."""
     rows = inputs.labels.merge(inputs["series"].drop_duplicates("series_id"), on="series_id", suffixes=("", "_listed"))
     wrong = rows[rows["series_description"] != rows["part"].map(TYPE_OF_PART)]
-    yield judge(title, _names(wrong), len(rows), "marked on another type of series")
+    yield judge("labels are on the right type of series", _names(wrong), len(rows), "marked on another type of series")
     stray = rows[rows["study_id"] != rows["study_id_listed"]]
     yield judge("labels name their series' study", _names(stray), len(rows), "the series is another study's")
 
 
-def points_are_complete(inputs: Inputs, title: str) -> Iterator[Finding]:
+def points_are_complete(inputs: Inputs) -> Iterator[Finding]:
     """Look for targets marked twice, and for series with fewer than five levels of a condition."""
     labels = inputs.labels
     twice = labels[labels.duplicated(["study_id", "condition", "level"])]
@@ -60,31 +65,33 @@ def points_are_complete(inputs: Inputs, title: str) -> Iterator[Finding]:
     for part in PARTS:
         own = levels[levels["condition"].isin(labels.loc[labels["part"] == part, "condition"])]
         few = [f"{row.series_id} ({row.level})" for row in records(own[own["level"] < len(LEVELS)])]
-        yield note(title.format(part.upper()), few, len(own), "series and sides with fewer points (how many)")
+        yield note(
+            f"{part.upper()} points at five levels", few, len(own), "series and sides with fewer points (how many)"
+        )
 
 
-def grades_and_points_agree(inputs: Inputs, title: str) -> Iterator[Finding]:
+def grades_and_points_agree(inputs: Inputs) -> Iterator[Finding]:
     """Look for graded targets without a point, and for points without a grade."""
+    labels = inputs.labels
     cells = inputs["train"].melt("study_id", list(TARGETS))
     graded = set(cells.loc[cells["value"].isin(GRADES), ["study_id", "variable"]].itertuples(index=False, name=None))
     if not graded:
         return
-    labels = inputs.labels
     marked = set(zip(labels["study_id"], labels["condition"] + "_" + labels["level"], strict=True))
     for name, cases, total, text in (
-        (title, graded - marked, graded, "graded, but not marked"),
+        ("graded targets have a point", graded - marked, graded, "graded, but not marked"),
         ("points have a grade", marked - graded, marked, "marked, but not graded"),
     ):
         named = [f"{study} {target}" for study, target in sorted(cases)]
         yield note(name, named, len(total), text)
 
 
-def foramina_on_two_slices(inputs: Inputs, title: str) -> Iterator[Finding]:
+def foramina_on_two_slices(inputs: Inputs) -> Iterator[Finding]:
     """Look for left and right foramina of a level on one sagittal slice: scoliosis, or a mistake."""
     pairs = _pairs(inputs.labels, NFN)
     shared = pairs[pairs["instance_number"] == pairs["instance_number_right"]]
     yield judge(
-        title,
+        "left and right foramina on two slices",
         _names(shared),
         len(pairs),
         "on one slice (a curved spine, or a slip)",
@@ -94,16 +101,16 @@ def foramina_on_two_slices(inputs: Inputs, title: str) -> Iterator[Finding]:
     )
 
 
-def labels_are_inside(inputs: Inputs, title: str) -> Iterator[Finding]:
+def labels_are_inside(inputs: Inputs) -> Iterator[Finding]:
     """Look for labels outside their image."""
     rows = inputs.placed_labels
     inside = rows["x"].between(0, rows["img_w"]) & rows["y"].between(0, rows["img_h"])
     outside = rows[~inside]
     exhibits = [_exhibit(row, (_mark(row),), f" at ({row.x:.0f}, {row.y:.0f})") for row in records(outside)]
-    yield judge(title, _names(outside), len(rows), "outside", exhibits=exhibits)
+    yield judge("labels lie inside their image", _names(outside), len(rows), "outside", exhibits=exhibits)
 
 
-def left_is_left(inputs: Inputs, title: str) -> Iterator[Finding]:
+def left_is_left(inputs: Inputs) -> Iterator[Finding]:
     """Look for left points that lie to the patient's right of their right counterparts."""
     for part in (NFN, SS):
         pairs = _pairs(inputs.placed_labels, part).dropna(subset=["towards_left", "towards_left_right"])
@@ -111,7 +118,7 @@ def left_is_left(inputs: Inputs, title: str) -> Iterator[Finding]:
             pairs = pairs[pairs["instance_number"] != pairs["instance_number_right"]]
         swapped = pairs[pairs["towards_left"] < pairs["towards_left_right"]]
         yield judge(
-            title.format(part.upper()),
+            f"{part.upper()} left is on the patient's left",
             _names(swapped),
             len(pairs),
             "left and right are swapped",
@@ -119,10 +126,10 @@ def left_is_left(inputs: Inputs, title: str) -> Iterator[Finding]:
         )
 
 
-def labels_are_near_stage1(inputs: Inputs, title: str) -> Iterator[Finding]:
+def labels_are_near_stage1(inputs: Inputs) -> Iterator[Finding]:
     """Look for canal and foramen points far from the stage-1 level point of their slice, usual offsets undone."""
-    stage1 = inputs["stage1"][[*SLICE, "level", "x", "y"]]
     rows = inputs.placed_labels
+    stage1 = inputs["stage1"][[*SLICE, "level", "x", "y"]]
     for part in (SCS, NFN):
         both = rows[rows["part"] == part].merge(stage1, on=[*SLICE, "level"], suffixes=("", "_stage1"))
         across = (both["x"] - both["x_stage1"]) / both["img_w"] - CANAL_BEHIND * (part == SCS)
@@ -130,7 +137,7 @@ def labels_are_near_stage1(inputs: Inputs, title: str) -> Iterator[Finding]:
         far = both[np.hypot(across, down) > MAX_DISTANCE]
         exhibits = [_exhibit(row, (_mark(row), Mark(row.x_stage1, row.y_stage1, "stage1")), "") for row in records(far)]
         yield judge(
-            title.format(part.upper()),
+            f"{part.upper()} points lie near the stage-1 points",
             _names(far),
             len(both),
             f"over {MAX_DISTANCE:.0%} of the image away",
@@ -139,12 +146,18 @@ def labels_are_near_stage1(inputs: Inputs, title: str) -> Iterator[Finding]:
         )
 
 
-def series_have_stage1(inputs: Inputs, title: str) -> Iterator[Finding]:
+def series_have_stage1(inputs: Inputs) -> Iterator[Finding]:
     """Look for sagittal series that the sagittal localiser cannot learn from."""
     series = inputs["series"]
     sagittal = series.loc[series["series_description"].isin([SAGITTAL_T1, SAGITTAL_T2]), "series_id"]
     without = sagittal[~sagittal.isin(inputs["stage1"]["series_id"])]
-    yield judge(title, without, len(sagittal), "without; part 2 of the labels says why", error_above=0.5)
+    yield judge(
+        "sagittal series have stage-1 points",
+        without,
+        len(sagittal),
+        "without; part 2 of the labels says why",
+        error_above=0.5,
+    )
 
 
 def _pairs(labels: pd.DataFrame, part: str) -> pd.DataFrame:
@@ -186,14 +199,14 @@ def _target(row: Any) -> str:
 
 
 CHECKS: Final = (
-    Check("labels have a known condition, level and position", ("coordinates",), labels_are_known),
-    Check("labels have their {}", ("coordinates",), labels_have_slices),
-    Check("labels are on the right type of series", ("coordinates", "series"), labels_are_on_their_type),
-    Check("{} points at five levels", ("coordinates",), points_are_complete),
-    Check("graded targets have a point", ("coordinates", "train"), grades_and_points_agree),
-    Check("left and right foramina on two slices", ("coordinates",), foramina_on_two_slices),
-    Check("labels lie inside their image", ("coordinates", "meta"), labels_are_inside),
-    Check("{} left is on the patient's left", ("coordinates", "meta"), left_is_left),
-    Check("sagittal series have stage-1 points", ("series", "stage1"), series_have_stage1),
-    Check("{} points lie near the stage-1 points", ("coordinates", "meta", "stage1"), labels_are_near_stage1),
+    labels_are_known,
+    labels_have_slices,
+    labels_are_on_their_type,
+    points_are_complete,
+    grades_and_points_agree,
+    foramina_on_two_slices,
+    labels_are_inside,
+    left_is_left,
+    series_have_stage1,
+    labels_are_near_stage1,
 )

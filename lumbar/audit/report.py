@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 import pandas as pd
 
 from lumbar.anatomy import TARGETS
 from lumbar.audit import file_checks, grade_checks, label_checks, slice_checks
-from lumbar.audit.findings import SEVERITIES, Check, Finding
-from lumbar.audit.inputs import TABLES, Inputs
+from lumbar.audit.findings import SEVERITIES, Finding
+from lumbar.audit.inputs import TABLES, Inputs, TableMissing
 from lumbar.audit.overview import as_text, overview
+
+Check = Callable[[Inputs], Iterator[Finding]]
 
 CHECKS: Final[tuple[Check, ...]] = (
     *file_checks.CHECKS,
@@ -37,10 +40,10 @@ def audit(inputs: Inputs) -> Report:
     findings = list(inputs.problems)
     skipped: Counter[str] = Counter()
     for check in CHECKS:
-        missing = [name for name in check.needs if name not in inputs.tables]
-        skipped.update(missing[:1])
-        if not missing:
-            findings += check.find(inputs, check.title)
+        try:
+            findings += list(check(inputs))
+        except TableMissing as missing:
+            skipped[missing.name] += 1
     for name, count in skipped.items():
         text = f"as they need {TABLES[name].path}, made by {TABLES[name].made_by}"
         findings.append(Finding("info", "all checks are done", f"skipped, {text}", cases=count, total=len(CHECKS)))

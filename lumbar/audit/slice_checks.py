@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
-from lumbar.audit.findings import Check, Finding, judge, note
+from lumbar.audit.findings import Finding, judge, note
 from lumbar.audit.inputs import Inputs, records
 from lumbar.images.slices import tag_vectors
 
@@ -32,48 +32,54 @@ PLANES: Final = np.array(["sagittal", "coronal", "axial"])
 """Anatomical planes by the axis (x, y, z) that their normal is nearest to."""
 
 
-def tags_are_present(inputs: Inputs, title: str) -> Iterator[Finding]:
+def tags_are_present(inputs: Inputs) -> Iterator[Finding]:
     """Look for slices without a place in the patient."""
     meta = inputs["meta"]
     for tag in GEOMETRY:
         absent = meta.loc[meta[tag].isna(), "series_id"]
         yield judge(
-            title.format(tag),
+            f"{tag} is present",
             absent.unique(),
             meta["series_id"].nunique(),
             f"absent on {len(absent)} slices, which have no place in the patient then; series",
         )
 
 
-def sizes_are_usual(inputs: Inputs, title: str) -> Iterator[Finding]:
+def sizes_are_usual(inputs: Inputs) -> Iterator[Finding]:
     """Look for odd sizes, and for series whose slices differ in size."""
     meta = inputs["meta"]
     odd = meta[~(meta["img_w"].between(*SIZE_RANGE) & meta["img_h"].between(*SIZE_RANGE))]
     cases = [f"{row.series_id} ({row.img_w} x {row.img_h})" for row in records(odd.drop_duplicates("series_id"))]
     text = f"sides outside {SIZE_RANGE[0]} to {SIZE_RANGE[1]} pixels"
-    yield judge(title, cases, meta["series_id"].nunique(), text)
+    yield judge("image sizes are usual", cases, meta["series_id"].nunique(), text)
     sizes = meta.drop_duplicates(["series_id", "img_w", "img_h"]).groupby("series_id").size()
     yield note("slices of a series have one size", sizes.index[sizes > 1], len(sizes), "series of several sizes")
 
 
-def spacing_is_plausible(inputs: Inputs, title: str) -> Iterator[Finding]:
+def spacing_is_plausible(inputs: Inputs) -> Iterator[Finding]:
     """Look for pixel spacings that no lumbar MRI has."""
     meta = inputs["meta"]
     spacing = tag_vectors(meta["PixelSpacing"], 2)
     odd = meta[((spacing < SPACING_RANGE[0]) | (spacing > SPACING_RANGE[1])).any(axis=1)]
     text = f"series outside {SPACING_RANGE[0]} to {SPACING_RANGE[1]} mm"
-    yield judge(title, odd["series_id"].unique(), meta["series_id"].nunique(), text)
+    yield judge("pixel spacing is plausible", odd["series_id"].unique(), meta["series_id"].nunique(), text)
 
 
-def positions_differ(inputs: Inputs, title: str) -> Iterator[Finding]:
+def positions_differ(inputs: Inputs) -> Iterator[Finding]:
     """Look for slices of a series that lie at the same place."""
     known = inputs["meta"].dropna(subset=["ImagePositionPatient", "ImageOrientationPatient"])
     same = known.duplicated(["series_id", "ImagePositionPatient", "ImageOrientationPatient"])
     cases = known.loc[same, "series_id"].unique()
-    yield judge(title, cases, known["series_id"].nunique(), "series with slices at the same place", error_above=0.2)
+    yield judge(
+        "slices of a series differ in position",
+        cases,
+        known["series_id"].nunique(),
+        "series with slices at the same place",
+        error_above=0.2,
+    )
 
 
-def orientations_agree(inputs: Inputs, title: str) -> Iterator[Finding]:
+def orientations_agree(inputs: Inputs) -> Iterator[Finding]:
     """Look for series that mix planes, hold stacks at several tilts, or are not what they are described as."""
     known = inputs["meta"].dropna(subset=["ImageOrientationPatient"])
     axes = tag_vectors(known["ImageOrientationPatient"], 6)
@@ -84,7 +90,7 @@ def orientations_agree(inputs: Inputs, title: str) -> Iterator[Finding]:
     turned = pd.Series(np.degrees(np.arccos(np.clip(cosine, 0, 1)))).groupby(code).max().to_numpy()
     planes = pd.Series(PLANES[np.abs(normal).argmax(axis=1)]).groupby(code).agg(["nunique", "first"])
     mixed = planes["nunique"].to_numpy() > 1
-    yield judge(title, series[mixed], len(series), "series that mix sagittal, coronal or axial slices")
+    yield judge("one plane per series", series[mixed], len(series), "series that mix sagittal, coronal or axial slices")
     yield note("one tilt per series", series[(turned >= TILT) & ~mixed], len(series), "series of several stacks")
     if "series" in inputs.tables:
         listed = inputs["series"]
@@ -97,10 +103,4 @@ def orientations_agree(inputs: Inputs, title: str) -> Iterator[Finding]:
         yield judge("orientation is as described", wrong, len(series), "series in another plane")
 
 
-CHECKS: Final = (
-    Check("{} is present", ("meta",), tags_are_present),
-    Check("image sizes are usual", ("meta",), sizes_are_usual),
-    Check("pixel spacing is plausible", ("meta",), spacing_is_plausible),
-    Check("slices of a series differ in position", ("meta",), positions_differ),
-    Check("one plane per series", ("meta",), orientations_agree),
-)
+CHECKS: Final = (tags_are_present, sizes_are_usual, spacing_is_plausible, positions_differ, orientations_agree)

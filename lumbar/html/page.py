@@ -27,11 +27,7 @@ def load_template(name: str, package: str = "lumbar.report") -> Template:
     """Load a template that lies beside the modules of a package, or in `lumbar.html`."""
     loaders = [PackageLoader(each, ".") for each in dict.fromkeys((package, "lumbar.html"))]
     environment = Environment(
-        loader=ChoiceLoader(loaders),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
+        loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
     environment.filters |= {"percent": percent, "number": number}
     return environment.get_template(name)

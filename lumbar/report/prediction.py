@@ -13,16 +13,7 @@ from lumbar.anatomy import GRADES, LEVEL_LABELS, LEVELS, NFN, SCS, SS
 from lumbar.grades.scoring import PART_COLUMNS
 from lumbar.html.page import write_page
 from lumbar.html.pictures import Mark, Picture, make_picture
-from lumbar.predict.record import (
-    MODELS,
-    NEIGHBOUR,
-    OTHER_SERIES,
-    SHARES,
-    AxialView,
-    Records,
-    SagittalView,
-    StudyRecord,
-)
+from lumbar.predict.record import MODELS, NEIGHBOUR, OTHER_SERIES, SHARES, AxialView, Records, SagittalView, StudyRecord
 
 GROUPS: Final = {SCS: "Canal", NFN: "Foramina", SS: "Subarticular"}
 """Condition groups as the overview heads them."""

@@ -176,10 +176,7 @@ def _baselines(by_config: Mapping[str, Outcome]) -> list[tuple[str, dict[str, fl
     if not by_config:
         return []
     outcome = max(by_config.values(), key=lambda each: len(each.study_id))
-    return [
-        ("Class shares, weighted", outcome.baseline_scores()),
-        ("Class shares, plain", outcome.plain_scores()),
-    ]
+    return [("Class shares, weighted", outcome.baseline_scores()), ("Class shares, plain", outcome.plain_scores())]
 
 
 def _score_chart(by_config: Mapping[str, Outcome], by_run: Mapping[Run, Outcome]) -> Markup:
