@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,26 @@ def align(study_id: Ints, found_id: Ints, found: Floats) -> Floats:
     return result
 
 
+def pool_runs(found: Sequence[tuple[Ints, Floats]]) -> tuple[Ints, Floats]:
+    """Put the predictions of one or more runs, of any folds and seeds, together.
+
+    Parameters
+    ----------
+    found : sequence of (ndarray, ndarray)
+        What `lumbar.engine.runs.predicted_grades` gives for each run.
+
+    Returns
+    -------
+    study_id : ndarray, shape (N)
+        The studies of all runs, ascending.
+    logits : ndarray, shape (N, 25, 3)
+        Averaged over the runs that predicted a target; NaN where none did.
+    """
+    study_id = np.unique(np.concatenate([ids for ids, _ in found]))
+    with warnings.catch_warnings(action="ignore"):  # a target that no run predicted
+        return study_id, np.nanmean([align(study_id, *each) for each in found], axis=0)
+
+
 def from_weights(weights: Path, name: str, studies: pd.DataFrame) -> tuple[Ints, Floats]:
     """Read a config's validation outputs, fold by fold, each through the post-processing that its run names.
 
@@ -135,15 +156,14 @@ def from_weights(weights: Path, name: str, studies: pd.DataFrame) -> tuple[Ints,
     runs = find_runs(weights, [name], notes)
     for note in notes:
         _log.warning("%s", note)
-    ids, logits = [np.empty(0, np.int64)], [np.empty((0, len(TARGETS), len(GRADES)))]
+    made: list[tuple[Ints, Floats]] = []
     for fold in sorted(studies["fold"].unique()):
         outputs = [predicted_grades(run, studies) for run in runs if run.fold == fold]
-        made = [output for output in outputs if output is not None]
-        if made:
-            ids.append(made[0][0])
-            with warnings.catch_warnings(action="ignore"):  # a target that no seed predicted
-                logits.append(np.nanmean([of_seed for _, of_seed in made], axis=0))
-        else:
+        of_fold = [output for output in outputs if output is not None]
+        made += of_fold
+        if not of_fold:
             _log.warning("%s has no predictions for fold %s: missing in the ensemble", name, fold)
-    study_id, order = np.unique(np.concatenate(ids), return_index=True)
-    return study_id, softmax(np.concatenate(logits)[order])
+    if not made:
+        return np.empty(0, np.int64), np.empty((0, len(TARGETS), len(GRADES)))
+    study_id, logits = pool_runs(made)
+    return study_id, softmax(logits)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from lumbar.anatomy import GRADE_WEIGHTS, GRADES, MISSING, TARGETS
 from lumbar.cli import UserError
 from lumbar.engine.runs import Floats, Ints, Run, predicted_grades
 from lumbar.grades.class_shares import counted_shares, weighted
-from lumbar.grades.oof import align
+from lumbar.grades.oof import pool_runs
 from lumbar.grades.scoring import PART_COLUMNS, all_scores, softmax
 from lumbar.labels.human import StudyGrades
 
@@ -104,7 +103,7 @@ class Baselines:
             self.plain[self.fold == fold] = counted_shares(self.grades[self.fold != fold])
         self.weighted = weighted(self.plain)
 
-    def outcome(self, name: str, study_id: Ints, logits: Sequence[Floats]) -> Outcome:
+    def outcome(self, name: str, study_id: Ints, logits: Floats) -> Outcome:
         """Set predictions beside labels and shares.
 
         Parameters
@@ -113,14 +112,12 @@ class Baselines:
             Whose predictions.
         study_id : ndarray, shape (N)
             Studies of the fold file, ascending.
-        logits : sequence of ndarray, shape (N, 25, 3)
-            Of one or more seeds, which are averaged where they are not NaN.
+        logits : ndarray, shape (N, 25, 3)
+            NaN where nothing was predicted.
         """
         row = np.searchsorted(self.study_id, study_id)
-        with warnings.catch_warnings(action="ignore"):  # a target that no seed predicted
-            mean = np.nanmean(np.stack(logits), axis=0)
-        predicted = ~np.isnan(mean).any(-1)
-        probabilities = np.where(predicted[..., None], softmax(np.nan_to_num(mean)), self.weighted[row])
+        predicted = np.asarray(~np.isnan(logits).any(-1))
+        probabilities = np.where(predicted[..., None], softmax(np.nan_to_num(logits)), self.weighted[row])
         return Outcome(
             name, study_id, probabilities, predicted, self.grades[row], self.weighted[row], self.plain[row]
         )  # fmt: skip
@@ -159,13 +156,8 @@ def grade_outcomes(
             notes.append(f"{run}: was trained on the patients that it was validated on; not scored")
         elif result is not None:
             found[run] = result
-    by_run = {run: baselines.outcome(str(run), ids, [logits]) for run, (ids, logits) in found.items()}
-    configs = dict.fromkeys(run.config for run in found)
-    return {name: _all_folds(name, baselines, found) for name in configs}, by_run
-
-
-def _all_folds(name: str, baselines: Baselines, found: Mapping[Run, tuple[Ints, Floats]]) -> Outcome:
-    """Put the folds and seeds of a config together."""
-    own = [result for run, result in found.items() if run.config == name]
-    study_id = np.unique(np.concatenate([ids for ids, _ in own]))
-    return baselines.outcome(name, study_id, [align(study_id, *result) for result in own])
+    by_run = {run: baselines.outcome(str(run), *result) for run, result in found.items()}
+    by_config: dict[str, list[tuple[Ints, Floats]]] = {}
+    for run, result in found.items():
+        by_config.setdefault(run.config, []).append(result)
+    return {name: baselines.outcome(name, *pool_runs(results)) for name, results in by_config.items()}, by_run

@@ -34,12 +34,12 @@ def test_a_perfect_prediction_scores_0_and_a_missing_one_as_the_class_shares() -
     folds = fold_file(np.array([0, 1, 2, 0]))
     baselines = Baselines(folds)
     logits = np.where(baselines.grades[..., None] == np.arange(3), 100.0, 0.0)
-    perfect = baselines.outcome("x", baselines.study_id, [logits])
+    perfect = baselines.outcome("x", baselines.study_id, logits)
     assert perfect.scores() == pytest.approx(dict.fromkeys(("scs", "nfn", "ss", "any_severe", SCORE), 0), abs=1e-9)
     assert perfect.losses() == pytest.approx(np.zeros((4, 25)), abs=1e-9)
     assert perfect.unpredicted() == 0
-    none = baselines.outcome("x", baselines.study_id, [np.full((4, 25, 3), np.nan)])
-    assert none.baseline_scores() == baselines.outcome("y", baselines.study_id, [logits]).baseline_scores()
+    none = baselines.outcome("x", baselines.study_id, np.full((4, 25, 3), np.nan))
+    assert none.baseline_scores() == baselines.outcome("y", baselines.study_id, logits).baseline_scores()
     np.testing.assert_array_equal(none.probabilities, none.baseline)
     assert np.isnan(list(none.scores().values())).all()
 
@@ -49,7 +49,7 @@ def test_a_model_of_two_conditions_has_no_score_and_the_gaps_in_them_count() -> 
     logits = np.tile([1.0, 0, 0], (4, 25, 1))
     logits[:, 15:] = np.nan
     logits[0, :5] = np.nan
-    outcome = baselines.outcome("x", baselines.study_id, [logits])
+    outcome = baselines.outcome("x", baselines.study_id, logits)
     scores = outcome.scores()
     assert np.isnan([scores["ss"], scores[SCORE]]).all()
     assert not np.isnan([scores["scs"], scores["nfn"], scores["any_severe"]]).any()
@@ -59,7 +59,7 @@ def test_a_model_of_two_conditions_has_no_score_and_the_gaps_in_them_count() -> 
 
 def test_losses_are_weighted_by_the_true_grade() -> None:
     baselines = Baselines(fold_file(np.array([0, 1, 2, 3])))  # the last study is not graded
-    outcome = baselines.outcome("x", baselines.study_id, [np.zeros((4, 25, 3))])
+    outcome = baselines.outcome("x", baselines.study_id, np.zeros((4, 25, 3)))
     np.testing.assert_allclose(outcome.losses()[:, 7], np.log(3) * np.array([1, 2, 4, 0]))
 
 
