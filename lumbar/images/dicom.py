@@ -211,9 +211,10 @@ def _open(path: Path, content: bytes | None, frame: int | None) -> tuple[pydicom
     content = read_regular(path) if content is None else content
     if not content:
         raise DicomError(path, "empty file")
-    check_inflation(content)
+    file = io.BytesIO(content)
+    check_inflation(file)
     try:
-        dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=_TAGS)
+        dataset = pydicom.dcmread(file, specific_tags=_TAGS)
     except InvalidDicomError as error:
         raise DicomError(path, "not a DICOM file (no 'DICM' marker)") from error
     if "PixelData" not in dataset:

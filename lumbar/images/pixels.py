@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pydicom
@@ -66,16 +66,22 @@ def check_regular(path: Path) -> None:
     """Refuse what `read_regular` would not read, with the same errors."""
     stat = path.stat()
     if not path.is_dir() and not S_ISREG(stat.st_mode):
-        raise PixelError("no regular file (a pipe, socket or device)")
+        raise PixelError("cannot be read (no regular file, but a pipe, socket or device)")
     if not path.is_dir() and not stat.st_size:
         raise PixelError("empty file")
     if stat.st_size > MOST_BYTES:
         raise PixelError(f"file of {stat.st_size >> 20} MiB; more than {MOST_BYTES >> 20} are not read")
 
 
-def check_inflation(content: bytes) -> None:
-    """Refuse a file of the deflated transfer syntax that inflates beyond `MOST_BYTES`."""
-    if DeflatedExplicitVRLittleEndian.encode() not in content[:4096]:
+def check_inflation(file: BinaryIO) -> None:
+    """Refuse a file of the deflated transfer syntax that inflates beyond `MOST_BYTES`; leave it at its beginning."""
+    content = file.read(4096)
+    if DeflatedExplicitVRLittleEndian.encode() in content:
+        content += file.read()
+    else:
+        content = b""
+    file.seek(0)
+    if not content:
         return
     start = 144 + int.from_bytes(content[140:144], "little")  # behind the preamble and the group of file information
     try:

@@ -23,7 +23,7 @@ from lumbar.cli import UserError, parser, require_dir
 from lumbar.files import TEMPORARY, locked
 from lumbar.images.cache import CachedSeries, Source, cache_dir, is_identifier, published
 from lumbar.images.dicom import DicomError, MultiFrameError, read_slice, read_tags
-from lumbar.images.frames import order_frames
+from lumbar.images.numbering import number_frames
 from lumbar.images.pixels import PixelError, read_regular
 from lumbar.parallel import alone, ordered_map
 
@@ -102,26 +102,6 @@ def prepare_series(job: SeriesJob) -> Report:
             report.failures.append((path, f"frame {frame + 1}: {error.reason}"))
     report.removed = len({instance for cache in caches for instance in cache.finish()} - present)
     return report
-
-
-def number_frames(files: Sequence[MultiFrameError], last: int) -> list[tuple[int, Path, int]]:
-    """Give numbers to the frames of a series' multi-frame files by their place, stack by stack.
-
-    Parameters
-    ----------
-    files : sequence of MultiFrameError
-        The files, as `lumbar.images.dicom.read_tags` raises them.
-    last : int
-        The greatest number of the series' other files; 0 if there are none.
-
-    Returns
-    -------
-    list of (int, Path, int)
-        Instance number, file and frame, from 0.
-    """
-    frames = [(each.path, number) for each in files for number in range(len(each.frames))]
-    order = order_frames([frame for each in files for frame in each.frames])
-    return [(last + rank, *frames[number]) for rank, number in enumerate(order, start=1)]
 
 
 def _prepare_slice(

@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lumbar.cli import UserError
-from lumbar.images.dicom import read_slice
+from lumbar.images.numbering import read_instances
 from lumbar.labels import spinenet_runner
 
 HOW_TO_INSTALL: Final = (
@@ -174,8 +174,8 @@ def read_volume(
         raise SeriesError(f"{folder}: no slice has a PixelSpacing, which SpineNet needs")
     rows, columns = np.mean(spacings, axis=0).tolist()
     volume = np.empty((height, width, len(ordered)), np.float32)
-    for index, instance in enumerate(ordered["instance_number"]):
-        pixels = read_slice(folder / f"{instance}.dcm").pixels.astype(np.float32)
+    for index, image in enumerate(read_instances(folder, ordered["instance_number"])):
+        pixels = image.pixels.astype(np.float32)
         same = pixels.shape == (height, width)
         volume[..., index] = pixels if same else cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     return volume, (rows, columns), sizes / (width, height)

@@ -119,11 +119,17 @@ def _group_series(study_id: int, group: Sequence[Header], numbers: Numbers) -> t
         for header in parts[key]:
             by_folder[header.path.parent].add(key)
     series = []
-    for key, found in zip(keys, choose([recognise(parts[key]) for key in keys]), strict=True):
+    for key, found in zip(
+        keys,
+        choose([recognise([each for header in parts[key] for each in header.slices]) for key in keys]),
+        strict=True,
+    ):
         within = {header.path.parent for header in parts[key]}
         alone = len(within) == 1 and by_folder[min(within)] == {key}
         number = numbers.series(min(within).name if alone else "", str(study_id), *key)
-        series.append(SeriesFiles(number, found.kind, found.reason, _instances(parts[key])))
+        several = any(header.frames for header in parts[key])
+        slices = sum(max(1, len(header.frames)) for header in parts[key]) if several else 0
+        series.append(SeriesFiles(number, found.kind, found.reason, _instances(parts[key]), slices))
     return tuple(sorted(series, key=lambda each: (each.kind is None, each.series_id)))
 
 

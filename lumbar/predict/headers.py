@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,14 +17,17 @@ from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
-from lumbar.images.dicom import DicomError
+from lumbar.images.dicom import MOST_FRAMES, DicomError
+from lumbar.images.frames import PER_FRAME, SHARED, frame_values
+from lumbar.images.pixels import PixelError, check_inflation, check_regular
 
 KEYWORDS: Final = (
     "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "InstanceNumber", "Modality", "ImageType",
     "SeriesDescription", "ProtocolName", "SequenceName", "ScanningSequence", "BodyPartExamined", "EchoTime",
     "RepetitionTime", "InversionTime", "ImageOrientationPatient", "ContrastBolusAgent", "Rows",
+    "NumberOfFrames",
 )  # fmt: skip
-_TAGS: Final = [Tag(keyword) for keyword in KEYWORDS]
+_TAGS: Final = [Tag(keyword) for keyword in (*KEYWORDS, SHARED, PER_FRAME)]
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,13 @@ class Header:
     """Whether a contrast agent was given."""
     is_image: bool
     """Whether it says how many rows of pixels it has."""
+    frames: tuple[tuple[float, ...], ...] = ()
+    """Of a multi-frame image, the orientation of each frame."""
+
+    @property
+    def slices(self) -> list[Header]:
+        """One header per slice that the file holds."""
+        return [replace(self, orientation=each, frames=()) for each in self.frames] or [self]
 
 
 def read_header(path: Path) -> Header:
@@ -67,17 +77,41 @@ def read_header(path: Path) -> Header:
         If it cannot be read or is no DICOM file; one line: the path and the reason.
     """
     try:
+        check_regular(path)
         with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
+            check_inflation(file)
             dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
             values = {keyword: _values(dataset, keyword) for keyword in KEYWORDS}
+            frames = int((_numbers(values["NumberOfFrames"]) or (1,))[0])
+            if frames > 1 or SHARED in dataset:
+                return _with_frames(_header(path, values), dataset, min(max(frames, 1), MOST_FRAMES))
             return _header(path, values)
+    except PixelError as error:
+        raise DicomError(path, str(error)) from error
     except OSError as error:
         raise DicomError(path, f"cannot be read ({error.strerror})") from error
     except InvalidDicomError as error:
-        empty = path.stat().st_size == 0
-        raise DicomError(path, "empty file" if empty else "not a DICOM file (no 'DICM' marker)") from error
+        raise DicomError(path, "not a DICOM file (no 'DICM' marker)") from error
     except Exception as error:  # a damaged file can raise nearly anything; its text may quote tags
         raise DicomError(path, f"damaged or truncated DICOM file ({type(error).__name__})") from error
+
+
+def _with_frames(header: Header, dataset: pydicom.Dataset, count: int) -> Header:
+    """Add what a file says of its frames; times are those of the first that names them."""
+    frames = [frame_values(dataset, number) for number in range(count)]
+    orientations = [_numbers(_several(frame.get("ImageOrientationPatient"))) for frame in frames]
+
+    def time(known: float, keyword: str) -> float:
+        found = [_numbers(_several(frame.get(keyword)))[:1] for frame in frames]
+        return next((each[0] for each in found if each), math.nan) if math.isnan(known) else known
+
+    return replace(
+        header,
+        echo=time(header.echo, "EffectiveEchoTime"),
+        repetition=time(header.repetition, "RepetitionTime"),
+        inversion=time(header.inversion, "InversionTimes"),
+        frames=tuple(each if len(each) == 6 else header.orientation for each in orientations),
+    )
 
 
 def _values(dataset: pydicom.Dataset, keyword: str) -> list[Any]:
@@ -86,6 +120,11 @@ def _values(dataset: pydicom.Dataset, keyword: str) -> list[Any]:
         value = dataset.get(keyword)
     except Exception:  # pydicom parses a value when it is asked for, and a malformed one can raise nearly anything
         return []
+    return _several(value)
+
+
+def _several(value: Any) -> list[Any]:
+    """Return one value or several as a list, without those that are absent."""
     values = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
     return [each for each in values if each is not None]
 

@@ -189,5 +189,5 @@ def series_notes(study: StudyFiles, cached: Cached | None) -> tuple[SeriesNote, 
 def unreadable(study: StudyFiles, cached: Cached | None) -> list[str]:
     """Say how many files of a study could not be used (their names, which may be anything, are not recorded)."""
     failed = len(cached.failures.get(study.study_id, ())) if cached else 0
-    total = sum(len(series.files) for series in study.used)
+    total = sum(series.count for series in study.used)
     return [f"{failed} of {total} files could not be read and are left out"] if failed else []

@@ -24,6 +24,13 @@ class SeriesFiles:
     kind: str | None
     reason: str
     files: dict[int, Path]
+    slices: int = 0
+    """In the files, where there are more than files; 0: one in each."""
+
+    @property
+    def count(self) -> int:
+        """Slices in the files."""
+        return self.slices or len(self.files)
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class StudyFiles:
 
     def describe(self) -> str:
         """Say in one line what the series were taken for."""
-        used = [f"{each.kind} {each.series_id} ({len(each.files)} slices; {each.reason})" for each in self.used]
+        used = [f"{each.kind} {each.series_id} ({each.count} slices; {each.reason})" for each in self.used]
         ignored = [
             f"{each.series_id} ({len(each.files)} files; {each.reason})" for each in self.series if not each.kind
         ]

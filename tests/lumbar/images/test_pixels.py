@@ -139,8 +139,8 @@ def test_what_is_wrong_with_one_file_costs_that_file(
     assert [row["instance_number"] for row in report.rows] == [1]
     assert {path.name: reason for path, reason in report.failures} == {
         "2.dcm": "holds no pixel data (its element is empty)",
-        "3.dcm": "no regular file (a pipe, socket or device)",
-        "4.dcm": "no regular file (a pipe, socket or device)",
+        "3.dcm": "cannot be read (no regular file, but a pipe, socket or device)",
+        "4.dcm": "cannot be read (no regular file, but a pipe, socket or device)",
         "5.dcm": "empty file",
         "6.dcm": "damaged or truncated DICOM file (ZeroDivisionError)",
     }
