@@ -25,7 +25,7 @@ from lumbar.files import check_apart, check_replaceable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; exit status 0, 1 if anything could not be used, or a `UserError`."""
+    """Run the command; exit status 0, 1 if anything could not be used or a study got class shares alone."""
     options = make_parser().parse_args(argv)
     for path, what in ((options.series, "series descriptions"), (options.sample, "sample submission")):
         if path is not None and not path.is_file():
@@ -63,9 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(
         f"{options.out}: {len(records)} studies, {len(records) * len(TARGETS)} grades ({sources}); "
         f"{prediction.done} studies predicted now, {prediction.done / minutes:.1f} per minute; "
+        f"{prediction.ungraded} with class shares alone; "
         f"{len(prediction.problems)} problems; records in {work}"
     )
-    return int(bool(prediction.problems))
+    return int(bool(prediction.problems or prediction.ungraded))
 
 
 def make_parser() -> argparse.ArgumentParser:

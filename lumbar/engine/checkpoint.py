@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import logging
 import pickle
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -15,6 +16,14 @@ from torch import nn
 
 from lumbar.cli import UserError
 from lumbar.files import write_bytes
+
+OUR_WRAPPERS: Final = ("module.", "_orig_mod.")
+"""Prefixes of names that `DistributedDataParallel` and `torch.compile` add."""
+
+WRAPPERS: Final = (*OUR_WRAPPERS, "net.", "model.")
+"""Those, and the usual ones of other projects."""
+
+_log = logging.getLogger(__name__)
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -73,16 +82,15 @@ def fit_weights(
     Raises
     ------
     UserError
-        If names or shapes do not match; says which.
+        If names or shapes do not match, a value is not finite, or nothing fits; says which.
     """
     remedy = "use the config that it was trained with, or leave entries out with --pop_weights"
-    # Names as the bare network has them, whatever wrapped it when it was saved.
-    weights = {
-        name.removeprefix("module.").removeprefix("_orig_mod."): tensor
-        for name, tensor in content.get("model", content).items()
-    }
-    weights = {name: tensor for name, tensor in weights.items() if not name.startswith(left_out)}
     expected = model.state_dict()
+    weights = _unwrapped(content.get("model", content), expected, path)
+    weights = {name: tensor for name, tensor in weights.items() if not name.startswith(left_out)}
+    for name, tensor in weights.items():
+        if not (isinstance(tensor, torch.Tensor) and tensor.isfinite().all()):
+            raise UserError(f"{path}: {name} holds values that are no finite numbers; train it again")
     for name in sorted(expected.keys() & weights.keys()):
         if expected[name].shape != weights[name].shape:
             shapes = f"{tuple(weights[name].shape)}, the network's has {tuple(expected[name].shape)}"
@@ -95,8 +103,24 @@ def fit_weights(
             f"{path}: does not fit the network: lacks {_some(lacking)}, has besides {_some(besides)}; {remedy}, or "
             "take what fits with --strict False"
         )
+    if not expected.keys() & weights.keys():
+        names = f"has {_some(besides)}, expected {_some(missing)}"
+        raise UserError(f"{path}: not one entry fits the network: {names}; {remedy}")
     model.load_state_dict(weights, strict=False)
     return missing
+
+
+def _unwrapped(weights: Mapping[str, Any], expected: Collection[str], path: Path) -> dict[str, Any]:
+    """Name weights as the bare network does, whatever wrapped it when it was saved; a foreign wrapper is said."""
+    result = dict(weights)
+    while result and not any(name in expected for name in result):
+        prefix = next((each for each in WRAPPERS if all(name.startswith(each) for name in result)), None)
+        if prefix is None:
+            break
+        result = {name.removeprefix(prefix): tensor for name, tensor in result.items()}
+        if prefix not in OUR_WRAPPERS:
+            _log.warning("%s: all names begin with %r, which is left out", path, prefix)
+    return result
 
 
 def _some(names: list[str]) -> str:

@@ -29,7 +29,7 @@ from lumbar.predict.clock import Clock
 from lumbar.predict.inventory import take_inventory
 from lumbar.predict.networks import OutOfMemory
 from lumbar.predict.predictor import Predictor, unanswered
-from lumbar.predict.record import Records, StudyRecord, is_finished, read_record, write_record
+from lumbar.predict.record import SHARES, Records, StudyRecord, is_finished, read_record, write_record
 from lumbar.predict.study_files import StudyFiles
 from lumbar.tables import SAMPLE_SUBMISSION
 
@@ -88,6 +88,8 @@ class Run:
         Targets by source (`lumbar.predict.record.SOURCES`).
     done : int
         Studies predicted in this run; the others were finished before.
+    ungraded : int
+        Studies with class shares alone.
     failed : set of int
         Those of them that could not be worked on.
     clock : Clock
@@ -100,6 +102,7 @@ class Run:
         self.problems: list[str] = []
         self.sources: Counter[str] = Counter()
         self.done = 0
+        self.ungraded = 0
         self.failed: set[int] = set()
         self.bar: tqdm[Any] | None = None
         self.clock = Clock(self.show_stage)
@@ -234,6 +237,7 @@ class Run:
             record = read_record(folder / f"{study.study_id}.npz", pictures=False)
             answers[study.study_id] = record.probabilities
             self.sources.update(record.source)
+            self.ungraded += set(record.source) == {SHARES}
         write_submission(self.options.out, rows, answers)
         notes = self.options.work / NOTES
         lines = notes.read_text().splitlines() if notes.is_file() else []

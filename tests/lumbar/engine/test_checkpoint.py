@@ -67,6 +67,30 @@ def test_weights_that_do_not_fit_are_named() -> None:
     assert checkpoint.fit_weights(net, state, path, left_out=("1.", "head")) == ["1.weight", "1.bias"]
 
 
+@pytest.mark.parametrize("prefix", ["net.", "model.", "model.module."])
+def test_a_foreign_wrapper_is_recognised_and_said(prefix: str, caplog: pytest.LogCaptureFixture) -> None:
+    source, target = network(), network()
+    state = {f"{prefix}{name}": tensor for name, tensor in source.state_dict().items()}
+    assert checkpoint.fit_weights(target, state, Path("x.pth")) == []
+    assert torch.equal(source[1].weight, target[1].weight)  # type: ignore[index]
+    assert f"x.pth: all names begin with '{prefix.split('.')[0]}.', which is left out" in caplog.text
+
+
+def test_weights_of_which_nothing_fits_are_an_error_even_when_not_strict() -> None:
+    with pytest.raises(
+        UserError, match=r"x\.pth: not one entry fits the network: has head\.weight, expected 0\.weight"
+    ):
+        checkpoint.fit_weights(network(), {"head.weight": torch.zeros(1)}, Path("x.pth"), strict=False)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(value: float) -> None:
+    state = network().state_dict()
+    state["1.weight"][0, 1] = value
+    with pytest.raises(UserError, match=r"x\.pth: 1\.weight holds values that are no finite numbers"):
+        checkpoint.fit_weights(network(), state, Path("x.pth"))
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_is_the_system_s_error_with_the_file_s_name(tmp_path, monkeypatch):
     write = Path.write_bytes
