@@ -68,12 +68,13 @@ def locate(cached: Cached, data: Path, localisers: Mapping[str, Ensemble], clock
     data : Path
         Their data folder.
     localisers : mapping of str to Ensemble
-        By config; one that is missing leaves its table empty, and those that build on it.
+        By config, the sagittal one among them; another that is missing leaves its table empty, and those that build
+        on it.
     clock : Clock
         Takes the time of each localiser.
     """
     meta, series = cached.meta, cached.series
-    objective = localisers[SAGITTAL].cfg.mask_objective if SAGITTAL in localisers else aggregation.PUBLISHED
+    objective = localisers[SAGITTAL].cfg.mask_objective
 
     def predict(name: str) -> dict[str, Tensor]:
         return localisers[name].predict(series, data) if name in localisers else {}

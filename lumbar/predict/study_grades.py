@@ -79,17 +79,14 @@ def grade(
             filled |= predicted
     source[filled], source[other_series], source[own_series] = NEIGHBOUR, OTHER_SERIES, MODELS
     with clock("MLP"):
-        probabilities = combine(models, combiner, shape)
-    probabilities[~filled] = np.broadcast_to(class_shares(), probabilities.shape)[~filled]
+        probabilities = np.where(filled[..., None], combine(models, combiner), class_shares())
     return Graded(study_id, probabilities / probabilities.sum(-1, keepdims=True), models, source)
 
 
-def combine(models: Mapping[str, Floats], combiner: Combiner | None, shape: tuple[int, ...]) -> Floats:
+def combine(models: Mapping[str, Floats], combiner: Combiner | None) -> Floats:
     """Combine the classifiers: by the MLP those that it knows, without it all by their mean; (N, 25, 3)."""
     if combiner is not None:
         return combiner.combine({name: values for name, values in models.items() if name in combiner.names})
-    if not models:
-        return np.broadcast_to(class_shares(), (*shape, len(GRADES))).copy()
     return mean_of_models(torch.from_numpy(np.stack(list(models.values()), axis=1))).numpy()
 
 

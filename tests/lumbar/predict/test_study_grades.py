@@ -23,6 +23,6 @@ def test_stand_ins_are_for_series_that_are_missing_and_not_looked_at() -> None:
 def test_without_an_mlp_the_models_that_answered_are_averaged() -> None:
     first, second = np.full((1, 25, 3), np.nan), np.full((1, 25, 3), np.nan)
     first[:, :2], second[:, 1:3] = (0.6, 0.3, 0.1), (0.2, 0.5, 0.3)
-    mean = combine({"a": first, "b": second}, None, (1, 25))
+    mean = combine({"a": first, "b": second}, None)
     np.testing.assert_allclose(mean[0, :3], [(0.6, 0.3, 0.1), (0.4, 0.4, 0.2), (0.2, 0.5, 0.3)])
     np.testing.assert_allclose(mean[0, 3:], class_shares()[3:])
