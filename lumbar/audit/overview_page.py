@@ -10,7 +10,7 @@ import numpy as np
 
 from lumbar.audit.findings import Finding
 from lumbar.audit.report import Report
-from lumbar.html.page import load_template
+from lumbar.html.page import Cell, Table, load_template
 from lumbar.html.pictures import Picture, make_picture, read_cached_slice
 
 MARKS: Final = {"left": "left", "right": "right", "canal": "canal", "stage1": "stage 1"}
@@ -27,11 +27,26 @@ def to_html(report: Report, data: Path) -> str:
     data : Path
         The data folder, for the slices to show; those in no cache are left out.
     """
+    found, passed = (
+        [finding for finding in report.findings if (finding.severity == "ok") == ok] for ok in (False, True)
+    )
     return load_template("page.html.j2", "lumbar.audit").render(
         report=report,
+        overview=[Table(title, ["", *rows.columns], list(rows.itertuples())) for title, rows in report.overview],
+        found=_findings("Checks with a finding", found),
+        passed=_findings("Checks without a finding", passed),
         pictures={finding.title: list(_pictures(finding, data)) for finding in report.findings},
         kinds=MARKS,
     )
+
+
+def _findings(label: str, findings: list[Finding]) -> Table:
+    rows = [
+        (Cell(each.severity, style=f"severity {each.severity}"), each.title, f"{each.cases:,} of {each.total:,}",
+         Cell(": ".join(filter(None, (each.text, each.examples))), style="text"))
+        for each in findings
+    ]  # fmt: skip
+    return Table(label, ("", "Check", "Cases", "What was found"), rows)
 
 
 def _pictures(finding: Finding, data: Path) -> Iterator[Picture]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 
@@ -21,6 +22,30 @@ PAGE_START: Final = "<!DOCTYPE html>"
 """What every page starts with, by which an earlier one is known."""
 
 MINUS, DASH, INFINITY = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{INFINITY}"
+
+
+class Cell(NamedTuple):
+    """A cell of a table that is more than its text."""
+
+    text: str
+    order: float | str = ""
+    """What a click on the heading sorts it by; empty: its text."""
+    style: str = ""
+    """Classes of the style sheet."""
+    remark: str = ""
+    """Stands smaller behind the text."""
+
+
+class Table(NamedTuple):
+    """A table of a page."""
+
+    label: str
+    """What a screen reader calls it."""
+    heads: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    """Cells: text, a whole number or a `Cell`; the first of each row is its heading."""
+    sortable: str = ""
+    """Its id, if a click on a heading sorts it."""
 
 
 def load_template(name: str, package: str = "lumbar.report") -> Template:
@@ -63,6 +88,16 @@ def write_page(path: Path, name: str, **values: Any) -> Path:
 def percent(share: float, digits: int = 0) -> str:
     """Write a share as percent with a true minus sign; a dash where it is unknown."""
     return number(100 * share, digits) + (" %" if math.isfinite(share) else "")
+
+
+def number_cell(value: float, digits: int = 3) -> Cell:
+    """Make a cell of a number, which sorts by all its digits, and last where it is unknown."""
+    return Cell(number(value, digits), "" if math.isnan(value) else value)
+
+
+def percent_cell(share: float, digits: int = 0) -> Cell:
+    """Make a cell of a share, as `number_cell`."""
+    return Cell(percent(share, digits), "" if math.isnan(share) else share)
 
 
 def number(value: float, digits: int = 3, sign: bool = False) -> str:

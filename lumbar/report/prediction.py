@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lumbar.anatomy import GRADES, LEVEL_LABELS, LEVELS, NFN, SCS, SS
 from lumbar.grades.scoring import PART_COLUMNS
-from lumbar.html.page import write_page
+from lumbar.html.page import Cell, Table, write_page
 from lumbar.html.pictures import Mark, Picture, make_picture
 from lumbar.predict.record import MODELS, NEIGHBOUR, OTHER_SERIES, SHARES, AxialView, Records, SagittalView, StudyRecord
 
@@ -63,7 +63,7 @@ class Row(NamedTuple):
     warnings: int
 
 
-class Cell(NamedTuple):
+class GradeCell(NamedTuple):
     """One target in the table of grades."""
 
     style: str
@@ -145,7 +145,7 @@ def study_section(record: StudyRecord, pictures: bool = True) -> dict[str, Any]:
     return {
         "study_id": record.study_id,
         "warnings": record.warnings,
-        "series": record.series,
+        "series": _series_table(record),
         "sagittal": sagittal_picture(record.sagittal) if pictures and record.sagittal else None,
         "axial": [axial_picture(view) for view in record.axial] if pictures else [],
         "no_pictures": "No level was found on any slice." if pictures else "Its pictures are left out of this page.",
@@ -157,13 +157,20 @@ def study_section(record: StudyRecord, pictures: bool = True) -> dict[str, Any]:
     }
 
 
-def _cell(record: StudyRecord, target: int) -> Cell:
+def _series_table(record: StudyRecord) -> Table:
+    rows = [
+        (each.series_id, each.kind or "ignored", Cell(each.reason, style="text"), each.slices) for each in record.series
+    ]
+    return Table(f"Series of study {record.study_id}", ("Series", "Taken for", "Why", "Slices"), rows)
+
+
+def _cell(record: StudyRecord, target: int) -> GradeCell:
     probabilities = record.probabilities[target]
     grade, source = int(probabilities.argmax()), record.source[target]
     mark, _ = FOOTNOTES.get(source, ("", ""))
     style, name = ("unseen", UNSEEN.capitalize()) if source == SHARES else (f"g{grade}", GRADES[grade])
     text = " · ".join(f"{100 * each:.0f}" for each in probabilities)
-    return Cell(f"{style} fallback" if mark else style, name, tuple(map(float, probabilities)), text, mark)
+    return GradeCell(f"{style} fallback" if mark else style, name, tuple(map(float, probabilities)), text, mark)
 
 
 def sagittal_picture(view: SagittalView) -> Picture:

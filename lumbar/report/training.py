@@ -17,12 +17,12 @@ from lumbar.config import module_names
 from lumbar.engine.runs import Run, find_runs
 from lumbar.grades.scoring import ANY_SEVERE, SCORE
 from lumbar.html.charts import COLOURS, draw, steps
-from lumbar.html.page import write_page
+from lumbar.html.page import Table, number, number_cell, percent, percent_cell, write_page
 from lumbar.localise.point_errors import Errors, localisation_errors
 from lumbar.report.calibration import confusion, labelled, reliability_chart
 from lumbar.report.histories import learning_curves, run_line, troubles
 from lumbar.report.scores import Outcome, grade_outcomes
-from lumbar.report.worst import Slices, worst_studies, worst_targets
+from lumbar.report.worst import Slices, WorstStudy, WorstTarget, worst_studies, worst_targets
 from lumbar.tables import FOLDS, read_table
 
 PART_NAMES: Final = {
@@ -39,29 +39,6 @@ FURTHEST_DRAWN: Final = 30.0
 
 CLOSE: Final = {"mm": (5, 10), "slices": (0, 1)}
 """Per unit: errors up to which a localisation counts as close, and as usable."""
-
-
-class Score(NamedTuple):
-    """A score beside that of the class shares on the same studies."""
-
-    value: float
-    baseline: float
-
-    @property
-    def change(self) -> float:
-        """Relative change against the class shares; negative is better, NaN where unknown."""
-        return self.value / self.baseline - 1
-
-
-class ScoreLine(NamedTuple):
-    """Scores of one model, or of one run of it."""
-
-    name: str
-    fold: str
-    seed: str
-    studies: int
-    parts: dict[str, Score]
-    unpredicted: float
 
 
 class Summary(NamedTuple):
@@ -111,24 +88,31 @@ def write_report(data: Path, weights: Path, path: Path, configs: Sequence[str] =
     localisation = localisation_errors(data, notes)
     final = _final(by_config)
     fold_of = {} if folds is None else dict(zip(folds["study_id"], folds["fold"], strict=True))
+    targets = worst_targets(final, slices) if final else []
     write_page(
         path,
         "training.html.j2",
         data=data.resolve().name,
-        best=_line(final, "all", "mean") if final else None,
+        best=_best(final) if final else None,
         notes=[note.replace(f"{data}{os.sep}", "").replace(f"{weights}{os.sep}", "") for note in notes],
-        parts_named=PART_NAMES,
         grades=GRADES,
-        scores=[_line(outcome, "all", "mean") for outcome in by_config.values()],
+        scores=_score_table("Scores by model", {(name,): outcome for name, outcome in by_config.items()}, "Model"),
         baselines=_baselines(by_config),
         score_chart=_score_chart(by_config, by_run),
-        run_scores=[_line(outcome, str(run.fold), str(run.seed), run.config) for run, outcome in by_run.items()],
+        run_scores=_score_table(
+            "Scores by fold and seed",
+            {(run.config, run.fold, run.seed): outcome for run, outcome in by_run.items()},
+            "Config",
+            "Fold",
+            "Seed",
+        ),
         models=[_model(outcome, outcome is final) for outcome in by_config.values()],
         localisation=[_localisation(errors, slices) for errors in localisation],
-        runs=[run_line(run, history) for run, history in histories.items()],
+        runs=_run_table(histories),
         curves=_curves(histories),
-        worst_targets=worst_targets(final, slices) if final else [],
-        worst_studies=worst_studies(final, fold_of) if final else [],
+        worst_targets=_target_table(targets),
+        worst_pictures=[case.picture for case in targets if case.picture],
+        worst_studies=_study_table(worst_studies(final, fold_of) if final else []),
     )
     return Summary(path, len(runs), len({run.config for run in runs}), len(by_config), len(notes))
 
@@ -165,18 +149,71 @@ def _final(by_config: Mapping[str, Outcome]) -> Outcome | None:
     return None if chosen is None else by_config[chosen]
 
 
-def _line(outcome: Outcome, fold: str, seed: str, name: str = "") -> ScoreLine:
-    values, baseline = outcome.scores(), outcome.baseline_scores()
-    parts = {part: Score(values[part], baseline[part]) for part in PART_NAMES}
-    return ScoreLine(name or outcome.name, fold, seed, len(outcome.study_id), parts, outcome.unpredicted())
+def _best(outcome: Outcome) -> dict[str, Any]:
+    """Say how the predictions that are looked at most closely score, and against the class shares."""
+    score = outcome.scores()[SCORE]
+    change = score / outcome.baseline_scores()[SCORE] - 1
+    return {"name": outcome.name, "score": score, "known": not np.isnan(score), "change": change,
+            "studies": len(outcome.study_id)}  # fmt: skip
 
 
-def _baselines(by_config: Mapping[str, Outcome]) -> list[tuple[str, dict[str, float]]]:
+def _score_table(label: str, outcomes: Mapping[tuple[str | int, ...], Outcome], *heads: str) -> Table:
+    """Lay out scores and their change against the class shares, one row per outcome, which starts with its name."""
+    rows = []
+    for name, outcome in outcomes.items():
+        values, unpredicted = outcome.scores(), outcome.unpredicted()
+        cells = [
+            number_cell(values[part])
+            if np.isnan(change)
+            else number_cell(values[part])._replace(
+                style="better" if change < 0 else "worse", remark=f"{number(100 * change, 0, sign=True)} %"
+            )
+            for part, change in zip(PART_NAMES, np.array(_relative(outcome)) - 1, strict=True)
+        ]
+        rows.append((*name, len(outcome.study_id), *cells, percent_cell(unpredicted, 1)))
+    return Table(
+        label, (*heads, "Studies", *PART_NAMES.values(), "Not predicted"), rows, label.lower().replace(" ", "-")
+    )
+
+
+def _baselines(by_config: Mapping[str, Outcome]) -> Table:
     """Score the class shares on the studies of the config that has most."""
-    if not by_config:
-        return []
-    outcome = max(by_config.values(), key=lambda each: len(each.study_id))
-    return [("Class shares, weighted", outcome.baseline_scores()), ("Class shares, plain", outcome.plain_scores())]
+    rows = []
+    if by_config:
+        outcome = max(by_config.values(), key=lambda each: len(each.study_id))
+        for name, scores in (("weighted", outcome.baseline_scores()), ("plain", outcome.plain_scores())):
+            rows.append((f"Class shares, {name}", *(number(scores[part]) for part in PART_NAMES)))
+    return Table("Scores of the class shares", ("Constant answer", *PART_NAMES.values()), rows)
+
+
+def _run_table(histories: Mapping[Run, pd.DataFrame]) -> Table:
+    heads = ("Config", "Fold", "Seed", "Epochs", "Steps", "Minutes", "Training loss", "Validation loss",
+             "Validation score", "Commit")  # fmt: skip
+    lines = [run_line(run, history) for run, history in histories.items()]
+    rows = [
+        (line.config, line.fold, line.seed, number(line.epochs, 0), number(line.steps, 0), number_cell(line.minutes, 1),
+         *(number_cell(value, 4) for value in (line.train_loss, line.val_loss, line.score)), line.commit)
+        for line in lines
+    ]  # fmt: skip
+    return Table("Runs", heads, rows, "all-runs")
+
+
+def _target_table(cases: Iterable[WorstTarget]) -> Table:
+    rows = [
+        (case.name, case.study_id, case.right, *map(percent_cell, case.predicted), number_cell(case.loss, 2))
+        for case in cases
+    ]
+    return Table(
+        "Targets that cost most", ("Target", "Study", "Label", *GRADES, "Weighted loss"), rows, "worst-targets"
+    )
+
+
+def _study_table(cases: Iterable[WorstStudy]) -> Table:
+    heads = ("Study", "Fold", "Sum of weighted losses", "Share of all", "Worst target")
+    rows = [
+        (case.study_id, case.fold, number_cell(case.loss, 1), percent_cell(case.share, 1), case.worst) for case in cases
+    ]
+    return Table("Studies that cost most", heads, rows, "worst-studies")
 
 
 def _score_chart(by_config: Mapping[str, Outcome], by_run: Mapping[Run, Outcome]) -> Markup:
@@ -221,25 +258,26 @@ def _model(outcome: Outcome, final: bool) -> dict[str, Any]:
 def _localisation(errors: Errors, slices: Slices) -> dict[str, Any]:
     """Lay out the errors of one localiser: quantiles, distribution, worst slices."""
     close, usable = CLOSE[errors.unit]
-    rows = [
-        (name, len(values), *np.quantile(values, (0.5, 0.9), method="inverted_cdf"), np.mean(values <= close),
-         np.mean(values <= usable))
-        for name, values in (*errors.groups.items(), ("all", errors.values))
-        if len(values)
-    ]  # fmt: skip
+    heads = [f"within {limit:g} {errors.unit}" if limit else "exact" for limit in (close, usable)]
+    rows = []
+    for name, values in (*errors.groups.items(), ("all", errors.values)):
+        if len(values):
+            median, most = np.quantile(values, (0.5, 0.9), method="inverted_cdf")
+            shares = (percent(float(np.mean(values <= limit))) for limit in (close, usable))
+            rows.append((name, len(values), number(median, 1), number(most, 1), *shares))
+    table = Table(errors.title, ("Which", "Number", "Median", "90 % quantile", *heads), rows)
     with draw(f"errors-{errors.title}", f"Distribution of errors: {errors.title}; the table holds the numbers") as c:
-        for number, (name, values) in enumerate(errors.groups.items()):
+        for index, (name, values) in enumerate(errors.groups.items()):
             if errors.unit == "mm" and len(values):
-                c.axes.plot(*steps(values), color=COLOURS[number % len(COLOURS)], label=name)
+                c.axes.plot(*steps(values), color=COLOURS[index % len(COLOURS)], label=name)
             elif len(values):
                 share = [np.mean(values <= off) for off in range(6)]
-                c.axes.plot(range(6), share, "o-", color=COLOURS[number % len(COLOURS)], markersize=4, label=name)
+                c.axes.plot(range(6), share, "o-", color=COLOURS[index % len(COLOURS)], markersize=4, label=name)
         c.axes.set(ylim=(0, 1.02), ylabel="share up to this error", xlabel=f"error, {errors.unit}")
         c.axes.set_xlim(0, FURTHEST_DRAWN if errors.unit == "mm" else 5)
         c.axes.legend(loc="lower right")
     pictures = list(slices.points(errors)) if len(errors.cases) else []
-    heads = [f"within {limit:g} {errors.unit}" if limit else "exact" for limit in (close, usable)]
-    return {"errors": errors, "rows": rows, "heads": heads, "chart": c.svg, "pictures": pictures}
+    return {"errors": errors, "table": table, "chart": c.svg, "pictures": pictures}
 
 
 def _curves(histories: Mapping[Run, pd.DataFrame]) -> list[tuple[str, list[Markup]]]:
