@@ -34,7 +34,7 @@ class Exhibit(NamedTuple):
     instance_number: int
     caption: str
     marks: tuple[Mark, ...]
-    """Of the kinds ``left``, ``right``, ``canal`` and ``stage1``."""
+    """Points of the kinds ``left``, ``right``, ``canal`` and ``stage1``."""
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,10 @@ def points_are_complete(inputs: Inputs) -> Iterator[Finding]:
     yield note("targets are marked once", _names(twice), len(labels), "marked again")
     levels = labels.groupby(["series_id", "condition"])["level"].nunique().reset_index()
     for part in PARTS:
-        own = levels[levels["condition"].isin(labels.loc[labels["part"] == part, "condition"])]
-        few = [f"{row.series_id} ({row.level})" for row in records(own[own["level"] < len(LEVELS)])]
+        marked = levels[levels["condition"].isin(labels.loc[labels["part"] == part, "condition"])]
+        few = [f"{row.series_id} ({row.level})" for row in records(marked[marked["level"] < len(LEVELS)])]
         yield note(
-            f"{part.upper()} points at five levels", few, len(own), "series and sides with fewer points (how many)"
+            f"{part.upper()} points at five levels", few, len(marked), "series and sides with fewer points (how many)"
         )
 
 
@@ -162,9 +162,9 @@ def series_have_stage1(inputs: Inputs) -> Iterator[Finding]:
 
 def _pairs(labels: pd.DataFrame, part: str) -> pd.DataFrame:
     """Pair the left with the right point of a level where both are on one series; the right's columns end in _right."""
-    own = labels[labels["part"] == part]
+    points = labels[labels["part"] == part]
     keys = ["study_id", "series_id", "level"]
-    return own[own["side"] == "left"].merge(own[own["side"] == "right"], on=keys, suffixes=("", "_right"))
+    return points[points["side"] == "left"].merge(points[points["side"] == "right"], on=keys, suffixes=("", "_right"))
 
 
 def _pair_exhibits(pairs: pd.DataFrame) -> list[Exhibit]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -53,9 +52,13 @@ def _types(inputs: Inputs) -> pd.DataFrame:
     meta = inputs["meta"].merge(kinds, on="series_id") if "meta" in inputs.tables else None
     rows = {}
     for kind in SERIES_TYPES:
-        own = files[files["series_description"] == kind]
-        per_series = own.groupby("series_id").size()
-        rows[kind] = {"series": f"{len(per_series):,}", "slices": f"{len(own):,}", "per series": _spread(per_series)}
+        present = files[files["series_description"] == kind]
+        per_series = present.groupby("series_id").size()
+        rows[kind] = {
+            "series": f"{len(per_series):,}",
+            "slices": f"{len(present):,}",
+            "per series": _spread(per_series),
+        }
         if meta is not None:
             slices = meta[meta["series_description"] == kind]
             spacing = tag_vectors(slices["PixelSpacing"], 2)
@@ -116,16 +119,13 @@ def _gaps(slices: pd.DataFrame) -> pd.Series:
     return along.groupby("series_id")["along"].diff().groupby(along["series_id"]).median()
 
 
-NARROWEST: Final = 2
-
-
 def as_text(rows: pd.DataFrame) -> list[str]:
     """Lay out a table of text in columns, one string per line."""
     cells = [
         ["", *rows.columns],
         *([str(name), *values] for name, values in zip(rows.index, rows.to_numpy(), strict=True)),
     ]
-    widths = [max(len(str(cell)) for cell in column) + NARROWEST for column in zip(*cells, strict=True)]
+    widths = [max(len(str(cell)) for cell in column) + 2 for column in zip(*cells, strict=True)]
     return [
         "".join(str(cell).ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
     ]

@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 COLOURS: Final = ("#3b82c4", "#c9741f", "#2a9d6f", "#9b6bcf", "#d9483b", "#8a929e")
-"""Of lines; each has a contrast of at least 3 to both backgrounds."""
+"""The colours of lines; each has a contrast of at least 3 to both backgrounds."""
 
 GRADE_COLOURS: Final = ("#3a9188", "#c98f00", "#d9483b")
-"""Of the three grades."""
+"""The colours of the three grades, which the style sheet has too."""
 
 _INK: Final = "#010203"
 """Stands for the page's text colour, which a figure cannot know."""

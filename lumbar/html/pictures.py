@@ -16,14 +16,13 @@ from lumbar.images.cache import cache_dir
 Pixels = NDArray[np.uint8]
 
 LONGER_SIDE: Final = 320
-"""Of a thumbnail, pixels."""
+"""Longer side of a picture, where nothing else is said, pixels."""
 
 CACHES: Final = ("v04", "v01", "v04published", "v01published")
 """Where a slice's picture is looked for: its own quantiles (v04) show more of it than a window set by hand."""
 
 MAX_STRETCH: Final = 4.0
 """Ratio of row to column spacing from which it is taken for a wrong tag, and pixels for square."""
-
 
 SHOWN: Final = (0.005, 0.99)
 """Shares of the pixels of a picture below its black and its white."""
@@ -47,7 +46,7 @@ class Picture(NamedTuple):
     alt: str
     caption: str
     marks: tuple[Mark, ...] = ()
-    """In pixels of the picture."""
+    """Their positions are in pixels of the picture."""
     box: tuple[float, float, float, float] | None = None
     """x, y, width, height in pixels of the picture."""
 

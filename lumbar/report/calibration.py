@@ -14,17 +14,17 @@ from lumbar.html.charts import GRADE_COLOURS, draw
 from lumbar.report.scores import Floats, Ints, Outcome
 
 BINS: Final = 10
-"""Of a reliability curve, equally wide."""
+"""A reliability curve has so many bins of equal width."""
 
-LEAST: Final = 5
-"""Labels in a bin from which it is drawn."""
+MIN_LABELS: Final = 5
+"""A bin with fewer labels is not drawn."""
 
 
 class Reliability(NamedTuple):
     """How often a grade was right where it was given a certain probability."""
 
     predicted: Floats
-    """Weighted mean probability per bin, NaN in a bin of fewer than `LEAST` labels."""
+    """Weighted mean probability per bin, NaN in a bin of fewer than `MIN_LABELS` labels."""
     observed: Floats
     """Weighted share of labels that are this grade, per bin."""
     error: float
@@ -57,7 +57,7 @@ def reliability(probabilities: Floats, grades: Ints, grade: int) -> Reliability:
     grades : ndarray, shape (R)
         Labels.
     grade : int
-        Which grade.
+        The grade that is looked at, 0 to 2.
     """
     probability, weight = probabilities[:, grade], np.asarray(GRADE_WEIGHTS)[grades]
     index = np.minimum((probability * BINS).astype(int), BINS - 1)
@@ -67,7 +67,7 @@ def reliability(probabilities: Floats, grades: Ints, grade: int) -> Reliability:
         predicted = np.bincount(index, weight * probability, BINS) / total
         observed = np.bincount(index, weight * (grades == grade), BINS) / total
     error = float(np.nansum(total * np.abs(predicted - observed)) / max(total.sum(), 1e-9))
-    few: NDArray[np.bool_] = count < LEAST
+    few: NDArray[np.bool_] = count < MIN_LABELS
     return Reliability(np.where(few, np.nan, predicted), np.where(few, np.nan, observed), error)
 
 

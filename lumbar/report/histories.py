@@ -41,7 +41,7 @@ class RunLine(NamedTuple):
 
 
 def run_line(run: Run, history: pd.DataFrame) -> RunLine:
-    """Sum up a run by the last row of its history; one that only inferred has no losses, and no score of its own."""
+    """Sum up a run by the last row of its history; one that only inferred has no losses, and no score."""
     last = history.iloc[-1] if len(history) else pd.Series(dtype=float)
     if TRAIN_LOSS not in last:
         last = last.drop([VAL_LOSS, VAL_SCORE], errors="ignore")
@@ -70,7 +70,7 @@ def learning_curves(config: str, histories: Mapping[Run, pd.DataFrame]) -> list[
     Parameters
     ----------
     config : str
-        Whose.
+        The config that is drawn.
     histories : mapping of Run to DataFrame
         The histories of its runs; those that only infer have no curves.
     """

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lumbar.anatomy import GRADES, LEVEL_LABELS, LEVELS, NFN, SCS, SS
 from lumbar.grades.scoring import PART_COLUMNS
 from lumbar.html.page import Cell, Table, write_page
-from lumbar.html.pictures import Mark, Picture, make_picture
+from lumbar.html.pictures import Mark, Picture, around, make_picture
 from lumbar.predict.record import MODELS, NEIGHBOUR, OTHER_SERIES, SHARES, AxialView, Records, SagittalView, StudyRecord
 
 GROUPS: Final = {SCS: "Canal", NFN: "Foramina", SS: "Subarticular"}
@@ -49,7 +49,7 @@ class Worst(NamedTuple):
     """Class of the style sheet: ``g0``, ``g1``, ``g2``; ``unseen``."""
     text: str
     order: float
-    """For sorting: the grade, and within a grade its probability; -1 if nothing was seen."""
+    """What the column sorts by: the grade, and within a grade its probability; -1 if nothing was seen."""
 
 
 class Row(NamedTuple):
@@ -197,7 +197,7 @@ def axial_picture(view: AxialView) -> Picture:
         f"{view.slices} {'slice' if view.slices == 1 else 'slices'} graded",
         marks=marks,
         box=view.box,
-        region=np.concatenate([(low + high) / 2 - reach, (low + high) / 2 + reach]),
+        region=around((low + high) / 2, reach),
         spacing=view.spacing,
         longer_side=AXIAL_SIDE,
     )

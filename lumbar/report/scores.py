@@ -25,7 +25,7 @@ class Outcome:
     Parameters
     ----------
     name : str
-        Whose predictions.
+        Config or run that made the predictions.
     study_id : ndarray, shape (N)
         Studies.
     probabilities : ndarray, shape (N, 25, 3)
@@ -63,8 +63,8 @@ class Outcome:
     def unpredicted(self) -> float:
         """Share of the labels without a prediction, among condition groups that are predicted at all."""
         meant = np.zeros(len(TARGETS), bool)
-        for own in PART_COLUMNS.values():
-            meant |= own & self.predicted[:, own].any()
+        for columns in PART_COLUMNS.values():
+            meant |= columns & self.predicted[:, columns].any()
         known = (self.grades != MISSING) & meant
         return float((known & ~self.predicted).sum() / max(known.sum(), 1))
 
@@ -109,7 +109,7 @@ class Baselines:
         Parameters
         ----------
         name : str
-            Whose predictions.
+            Config or run that made the predictions.
         study_id : ndarray, shape (N)
             Studies of the fold file, ascending.
         logits : ndarray, shape (N, 25, 3)

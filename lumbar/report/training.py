@@ -114,7 +114,7 @@ def write_report(data: Path, weights: Path, path: Path, configs: Sequence[str] =
         worst_pictures=[case.picture for case in targets if case.picture],
         worst_studies=_study_table(worst_studies(final, fold_of) if final else []),
     )
-    return Summary(path, len(runs), len({run.config for run in runs}), len(by_config), len(notes))
+    return Summary(path, len(runs), len(_configs(runs)), len(by_config), len(notes))
 
 
 def _read_folds(data: Path, notes: list[str]) -> pd.DataFrame | None:
@@ -126,19 +126,20 @@ def _read_folds(data: Path, notes: list[str]) -> pd.DataFrame | None:
         return None
 
 
-def _missing_folds(runs: Iterable[Run], folds: pd.DataFrame | None) -> list[str]:
+def _missing_folds(runs: Sequence[Run], folds: pd.DataFrame | None) -> list[str]:
     """Name the folds that a config lacks."""
     if folds is None:
         return []
-    known = {int(fold) for fold in folds["fold"].unique()}
-    done: dict[str, set[int]] = {}
-    for run in runs:
-        done.setdefault(run.config, set()).add(run.fold)
+    known = set(folds["fold"])
+    missing = {config: known - {run.fold for run in runs if run.config == config} for config in _configs(runs)}
     return [
-        f"{config}: no run of fold {', '.join(map(str, sorted(known - own)))}"
-        for config, own in done.items()
-        if known - own
+        f"{config}: no run of fold {', '.join(map(str, sorted(lacks)))}" for config, lacks in missing.items() if lacks
     ]
+
+
+def _configs(runs: Iterable[Run]) -> list[str]:
+    """List the configs of runs, each once, in their order."""
+    return list(dict.fromkeys(run.config for run in runs))
 
 
 def _final(by_config: Mapping[str, Outcome]) -> Outcome | None:
@@ -224,9 +225,9 @@ def _score_chart(by_config: Mapping[str, Outcome], by_run: Mapping[Run, Outcome]
         for number, (name, outcome) in enumerate(by_config.items()):
             place = np.arange(len(PART_NAMES)) + 0.7 * ((number + 0.5) / len(by_config) - 0.5)
             colour = COLOURS[number % len(COLOURS)]
-            for run, own in by_run.items():
+            for run, one in by_run.items():
                 if run.config == name:
-                    c.axes.plot(place, _relative(own), ".", color=colour, alpha=0.5, markersize=4)
+                    c.axes.plot(place, _relative(one), ".", color=colour, alpha=0.5, markersize=4)
             c.axes.plot(place, _relative(outcome), "D", color=colour, markersize=5, label=name)
         c.axes.axhline(1, color=COLOURS[-1], linewidth=1)
         labels = ["canal", "foramina", "subart.", "any severe", "score"]
@@ -282,7 +283,6 @@ def _localisation(errors: Errors, slices: Slices) -> dict[str, Any]:
 
 def _curves(histories: Mapping[Run, pd.DataFrame]) -> list[tuple[str, list[Markup]]]:
     """Draw the learning curves of each config that was trained."""
-    configs = dict.fromkeys(run.config for run in histories)
     drawn = ((name, learning_curves(name, {run: history for run, history in histories.items() if run.config == name}))
-             for name in configs)  # fmt: skip
+             for name in _configs(histories))  # fmt: skip
     return [(name, charts) for name, charts in drawn if charts]

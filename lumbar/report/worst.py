@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADES, LEVEL_LABELS, LEVELS, MISSING, SS
 from lumbar.cli import UserError
 from lumbar.engine.runs import Ints
 from lumbar.html.page import number
-from lumbar.html.pictures import Mark, Picture, around, make_picture, read_cached_slice
+from lumbar.html.pictures import Mark, Picture, Pixels, around, make_picture, read_cached_slice
 from lumbar.labels.human import LEFT, PART_CONDITIONS, human_points
 from lumbar.localise.point_errors import SIDES, Errors
 from lumbar.report.scores import Outcome
 from lumbar.tables import AXIAL_XY, LABEL_COORDINATES, META, SAGITTAL_XY, SLICE, Table, read_table
 
 TARGETS_SHOWN, STUDIES_SHOWN, POINTS_SHOWN = 12, 10, 4
-"""How many of each."""
+"""The report shows so many targets, studies, and slices of each localiser."""
 
 MOST_PER_STUDY: Final = 2
 """Targets of one study among those shown, so that one hard study does not fill the page."""
@@ -29,7 +30,7 @@ REACH: Final = 45.0
 """Half side of the part of a slice that is shown around a mark, mm."""
 
 LUMBAR_REACH: Final = 110.0
-"""The same of a slice with all levels, mm."""
+"""Half side of the part of a slice with all levels that is shown, mm."""
 
 
 class WorstTarget(NamedTuple):
@@ -50,7 +51,7 @@ class WorstStudy(NamedTuple):
     fold: int
     loss: float
     share: float
-    """Of the loss of all studies."""
+    """Share of the loss of all studies."""
     worst: str
 
 
@@ -94,17 +95,26 @@ class Slices:
         image = read_cached_slice(self.data, study_id, series_id, instance)
         if image is None:
             return None
-        spacing = self.spacing_of(series_id, instance)
-        return make_picture(
-            image,
-            alt,
-            f"{caption}; series {series_id}, slice {instance}",
-            marks=[Mark(mark["x"], mark["y"], "human"), *self._found(part, side, level, series_id, instance, image)],
-            region=around((mark["x"], mark["y"]), np.array([REACH / spacing[1], REACH / spacing[0]])),
-            spacing=spacing,
-        )
+        marks = [Mark(mark["x"], mark["y"], "human"), *self._found(part, side, level, series_id, instance, image)]
+        caption += f"; series {series_id}, slice {instance}"
+        return self._picture(image, alt, caption, marks, (mark["x"], mark["y"]), REACH, (series_id, instance))
 
-    def _found(self, part: str, side: int, level: int, series_id: int, instance: int, image: Any) -> Iterator[Mark]:
+    def _picture(
+        self,
+        image: Pixels,
+        alt: str,
+        caption: str,
+        marks: Sequence[Mark],
+        centre: ArrayLike,
+        reach: float,
+        where: tuple[int, int],
+    ) -> Picture:
+        """Show the part of a slice (series, instance number) up to `reach` mm around a point."""
+        spacing = self.spacing_of(*where)
+        region = around(centre, reach / np.array(spacing[::-1]))
+        return make_picture(image, alt, caption, marks=marks, region=region, spacing=spacing)
+
+    def _found(self, part: str, side: int, level: int, series_id: int, instance: int, image: Pixels) -> Iterator[Mark]:
         """Give the point that a localiser found for a target on a slice."""
         table = self.found[part]
         if table is None:
@@ -127,22 +137,20 @@ class Slices:
             image = read_cached_slice(self.data, study_id, series_id, instance)
             if image is None:
                 continue
-            own = errors.cases[(errors.cases[SLICE] == [series_id, instance]).all(axis=1)]
-            names = own["level"].map(dict(zip(LEVELS, LEVEL_LABELS, strict=True))) if "level" in own else own["side"]
-            right, found = (own[list(columns)].to_numpy(float) for columns in (("x_true", "y_true"), ("x", "y")))
+            points = errors.cases[(errors.cases[SLICE] == [series_id, instance]).all(axis=1)]
+            names = (
+                points["level"].map(dict(zip(LEVELS, LEVEL_LABELS, strict=True)))
+                if "level" in points
+                else points["side"]
+            )
+            right, found = (points[list(columns)].to_numpy(float) for columns in (("x_true", "y_true"), ("x", "y")))
             marks = [Mark(x, y, "human") for x, y in right.tolist()]
             marks += [Mark(x, y, "predicted", str(name)) for name, (x, y) in zip(names, found.tolist(), strict=True)]
-            spacing = self.spacing_of(series_id, instance)
-            reach = LUMBAR_REACH if "level" in own else REACH
+            reach = LUMBAR_REACH if "level" in points else REACH
             place = f"study {study_id}, series {series_id}, slice {instance}"
-            yield make_picture(
-                image,
-                f"Slice with found and right points, {place}",
-                f"{number(float(case.error), 1)} mm off; {place}",  # type: ignore[arg-type]
-                marks=marks,
-                region=around(right.mean(0), np.array([reach / spacing[1], reach / spacing[0]])),
-                spacing=spacing,
-            )
+            caption = f"{number(float(case.error), 1)} mm off; {place}"  # type: ignore[arg-type]
+            alt = f"Slice with found and right points, {place}"
+            yield self._picture(image, alt, caption, marks, right.mean(0), reach, (series_id, instance))
 
 
 def _read(data: Path, table: Table) -> pd.DataFrame | None:
@@ -171,16 +179,12 @@ def worst_targets(outcome: Outcome, slices: Slices) -> list[WorstTarget]:
         For their pictures.
     """
     losses = np.where(outcome.predicted, outcome.losses(), 0)
-    taken: dict[int, int] = {}
+    order = np.argsort(-losses, axis=None, kind="stable")
+    cases = pd.DataFrame(np.transpose(np.unravel_index(order, losses.shape)), columns=["row", "target"])
+    cases = cases[losses.flat[order] > 0].groupby("row").head(MOST_PER_STUDY).head(TARGETS_SHOWN)
     worst: list[WorstTarget] = []
-    for flat in np.argsort(-losses, axis=None, kind="stable"):
-        row, target = divmod(int(flat), losses.shape[1])
+    for row, target in cases.to_numpy().tolist():
         study_id = int(outcome.study_id[row])
-        if len(worst) == TARGETS_SHOWN or losses[row, target] <= 0:
-            break
-        if taken.get(study_id, 0) == MOST_PER_STUDY:
-            continue
-        taken[study_id] = taken.get(study_id, 0) + 1
         probabilities = tuple(outcome.probabilities[row, target].tolist())
         name, right = target_name(target), GRADES[outcome.grades[row, target]]
         shares = " · ".join(f"{100 * share:.0f}" for share in probabilities)
