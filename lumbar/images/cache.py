@@ -183,6 +183,10 @@ class Source(NamedTuple):
         start = 0 if frame is None else zlib.crc32(b"frame %d" % frame)
         return cls(len(content), zlib.crc32(content, start), png_size)
 
+    def turned(self, how: str) -> Source:
+        """Fingerprint the same content, where its picture is turned before it is cached."""
+        return self._replace(crc=zlib.crc32(how.encode(), self.crc))
+
 
 def read_sources(series: Path) -> dict[int, Source]:
     """Read the record of a cached series: instance number -> source; empty if there is none or it is damaged."""
@@ -240,6 +244,11 @@ class CachedSeries:
             raise DicomError(self.folder / f"{instance}.png", f"cannot be made ({type(error).__name__})") from error
         write_bytes(self.folder / f"{instance}.png", png)
         self._after[instance] = source._replace(png_size=len(png))
+
+    def leave_out(self, instance: int) -> None:
+        """Give up a slice that was kept or written."""
+        (self.folder / SOURCES).unlink(missing_ok=True)
+        self._after.pop(instance, None)
 
     def finish(self) -> set[int]:
         """Remove what was neither kept nor written, write the record, and return the instance numbers removed."""

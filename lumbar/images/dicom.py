@@ -26,6 +26,7 @@ from pydicom.tag import BaseTag, Tag
 
 from lumbar.cli import UserError
 from lumbar.images.frames import PER_FRAME, SHARED, frame_values
+from lumbar.images.geometry import are_directions
 from lumbar.images.pixels import PixelError, check_inflation, contradiction, decode, read_regular
 
 VECTORS: Final = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
@@ -50,6 +51,12 @@ _COLOURS: Final = (
 )  # fmt: skip
 MOST_FRAMES: Final = 4096
 """Of a file; an enhanced MR file has tens to hundreds."""
+
+_USABLE: Final[dict[str, Callable[[tuple[float, ...]], bool]]] = {
+    "ImageOrientationPatient": lambda numbers: bool(are_directions(numbers)),
+    "PixelSpacing": lambda numbers: min(numbers) > 0,
+}
+"""What else makes a vector usable; one that is not counts as absent."""
 
 _BELIEVED: Final = 1e-9, 1e12
 """Smallest and greatest slope, intercept and window that are believed."""
@@ -280,7 +287,8 @@ def _tags(values: Values, path: Path) -> dict[str, Any]:
     tags: dict[str, Any] = {}
     for keyword, count in VECTORS.items():
         numbers = _floats(values[keyword])
-        tags[keyword] = numbers if len(numbers) == count else math.nan
+        usable = len(numbers) == count and _USABLE.get(keyword, lambda _: True)(numbers)
+        tags[keyword] = numbers if usable else math.nan
     for keyword in NUMBERS:
         tags[keyword] = (_floats(values[keyword]) or (math.nan,))[0]
     for keyword in TEXTS:

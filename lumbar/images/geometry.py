@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Vector = NDArray[np.float64]
 
+_RIGHT = 0.02
+"""Most that the products of two directions may differ from those of unit vectors at right angles."""
+
 
 @dataclass(frozen=True)
 class SlicePlane:
@@ -143,6 +146,25 @@ def to_patient(xy: NDArray, position: Vector, orientation: Vector, spacing: Vect
     """
     along_row, along_column = orientation[..., :3], orientation[..., 3:]
     return position + xy[..., :1] * spacing[..., 1:] * along_row + xy[..., 1:] * spacing[..., :1] * along_column
+
+
+def are_directions(orientation: ArrayLike) -> NDArray[np.bool_]:
+    """Tell whether orientations are what they must be: two unit vectors at right angles, to a hundredth.
+
+    Parameters
+    ----------
+    orientation : array_like, shape (..., 6)
+        ImageOrientationPatient; with NaN in it it is none.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        Whether they can be used.
+    """
+    pair = np.asarray(orientation, dtype=np.float64)
+    pair = pair.reshape(*pair.shape[:-1], 2, 3)
+    product = np.nan_to_num(pair @ np.swapaxes(pair, -1, -2), posinf=0, neginf=0)
+    return np.asarray((np.abs(product - np.eye(2)) < _RIGHT).all(axis=(-1, -2)))
 
 
 def orientation_name(orientation: ArrayLike) -> str:

@@ -23,9 +23,13 @@ from lumbar.cli import UserError, parser, require_dir
 from lumbar.files import TEMPORARY, locked
 from lumbar.images.cache import CachedSeries, Source, cache_dir, is_identifier, published
 from lumbar.images.dicom import DicomError, MultiFrameError, read_slice, read_tags
+from lumbar.images.display import Turn, in_other_plane
 from lumbar.images.numbering import number_frames
 from lumbar.images.pixels import PixelError, read_regular
 from lumbar.parallel import alone, ordered_map
+
+LABELLED: Final = "train_images"
+"""The image folder whose slices have labels, in pixels of the slices as they are stored."""
 
 IMAGES: Final = {"train_images": tables.META, "test_images": tables.TEST_META}
 """The image folders, and the metadata table of each."""
@@ -80,6 +84,7 @@ def prepare_series(job: SeriesJob) -> Report:
     ]
     present: set[int] = set()
     several: list[MultiFrameError] = []
+    used: list[Path] = []
     for path in _dicom_files(job.folder):
         if not is_identifier(path.stem) or int(path.stem) in present:
             report.failures.append((path, "no instance number, or a second file with it; expected for example 12.dcm"))
@@ -89,6 +94,7 @@ def prepare_series(job: SeriesJob) -> Report:
             if path in job.crashing:
                 raise DicomError(path, "crashes the decoder, or takes more memory than there is")
             _prepare_slice(job, path, int(path.stem), None, caches, report)
+            used.append(path)
         except MultiFrameError as error:
             present.discard(int(path.stem))
             several.append(error)
@@ -98,8 +104,16 @@ def prepare_series(job: SeriesJob) -> Report:
         present.add(instance)
         try:
             _prepare_slice(job, path, instance, frame, caches, report)
+            used.append(path)
         except DicomError as error:
             report.failures.append((path, f"frame {frame + 1}: {error.reason}"))
+    others = in_other_plane([row["ImageOrientationPatient"] for row in report.rows])
+    for path, row, other in zip(used, report.rows, others, strict=True):
+        if other:
+            report.failures.append((path, "lies in another plane than its series (a scout?); left out"))
+            for cache in caches:
+                cache.leave_out(row["instance_number"])
+    report.rows = [row for row, other in zip(report.rows, others, strict=True) if not other]
     report.removed = len({instance for cache in caches for instance in cache.finish()} - present)
     return report
 
@@ -116,13 +130,19 @@ def _prepare_slice(
         raise DicomError(path, f"cannot be read ({error.strerror})") from error
     source = Source.of(content, frame=frame)
     stale = [cache for cache in caches if not cache.keep(instance, source)]
-    if caches and not stale:
-        tags = read_tags(path, content, frame)
-    else:
-        image = read_slice(path, content, frame)
-        tags = image.tags
-        for cache in stale:
-            cache.write(instance, source, image)
+    image = None if caches and not stale else read_slice(path, content, frame)
+    tags = image.tags if image else read_tags(path, content, frame)
+    turn = Turn.of(tags)
+    if turn:
+        if job.images.name == LABELLED:
+            raise DicomError(path, "is stored mirrored or turned, which the points of its labels do not allow for")
+        source = source.turned(repr(turn))
+        stale = [cache for cache in caches if not cache.keep(instance, source)]
+        image = turn.image(image or read_slice(path, content, frame)) if stale else None
+        tags = turn.tags(tags)
+    for cache in stale:
+        assert image is not None
+        cache.write(instance, source, image)
     changed = bool(stale) or not caches
     report.done += changed
     report.kept += not changed

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from lumbar.cli import UserError
+from lumbar.images.geometry import are_directions
 from lumbar.images.volumes import scan_pngs
 from lumbar.tables import SLICE
 
@@ -42,9 +43,9 @@ class SliceIndex:
     position : ndarray, shape (N, 3)
         ImagePositionPatient, mm; NaN where the tag is absent.
     orientation : ndarray, shape (N, 6)
-        ImageOrientationPatient; NaN where absent.
+        ImageOrientationPatient; NaN where absent, or no unit vectors at right angles.
     spacing : ndarray, shape (N, 2)
-        PixelSpacing: between rows, between columns, mm; NaN where absent.
+        PixelSpacing: between rows, between columns, mm; NaN where absent or not positive.
     size : ndarray, shape (N, 2), int64
         Width and height, pixels.
     series : ndarray, shape (M), int64
@@ -63,6 +64,8 @@ class SliceIndex:
         self.position = tag_vectors(meta["ImagePositionPatient"], 3)
         self.orientation = tag_vectors(meta["ImageOrientationPatient"], 6)
         self.spacing = tag_vectors(meta["PixelSpacing"], 2)
+        self.orientation[~are_directions(self.orientation)] = np.nan
+        self.spacing[~(self.spacing > 0).all(axis=1)] = np.nan
         self.size = meta[["img_w", "img_h"]].to_numpy(np.int64)
         self.series, first = np.unique(self.series_id, return_index=True)
         self.first = np.append(first, len(meta)).astype(np.int64)

@@ -105,7 +105,7 @@ class Checker:
         by_kind = {
             kind: series.loc[series["series_description"] == kind, "series_id"].tolist() for kind in SERIES_TYPES
         }
-        lines: list[str] = []
+        lines = [*self._geometry(by_kind), *shared_slices(axial)]
         for part, kind in zip(PARTS, SERIES_TYPES, strict=True):
             own_cause, axial_cause = self._cause(part, by_kind), self._axial_cause(by_kind, axial)
             lines += fallbacks(part, source, own_cause if part != SS else axial_cause, axial_cause)
@@ -113,6 +113,23 @@ class Checker:
                 lines += [line for series_id in by_kind[kind] for line in self._localisation(part, kind, series_id)]
         sagittal = [series_id for kind in SERIES_TYPES if kind != AXIAL_T2 for series_id in by_kind[kind]]
         return [*lines, *self._disagreements(sagittal), *unsure_grades(source, probabilities)]
+
+    def _geometry(self, by_kind: Mapping[str, Sequence[int]]) -> Iterator[str]:
+        """Say which series cannot be placed in the patient, for want of which tags."""
+        for kind, numbers in by_kind.items():
+            for series_id in numbers:
+                rows = self.slices.rows_of(series_id)
+                lacking = [
+                    name
+                    for name, values in (
+                        ("ImagePositionPatient", self.slices.position),
+                        ("ImageOrientationPatient", self.slices.orientation),
+                        ("PixelSpacing", self.slices.spacing),
+                    )
+                    if np.isnan(values[rows]).any(axis=1).all()
+                ]
+                if len(rows) and lacking:
+                    yield f"series {series_id} ({kind}): no slice has a usable {' or '.join(lacking)} (absent or zero)"
 
     def _cause(self, part: str, by_kind: Mapping[str, Sequence[int]]) -> str:
         """Say why a sagittal condition group could not be read on its own series."""
@@ -195,6 +212,16 @@ def fallbacks(part: str, source: Sequence[str], own_cause: str, axial_cause: str
             at = "all levels" if len(levels) == len(LEVELS) else ", ".join(LEVEL_LABELS[level] for level in levels)
             why = "; ".join(filter(None, causes))
             yield f"{TITLES[part]}, {at}: {text}{why and f' ({why})'}"
+
+
+def shared_slices(axial: Sequence[AxialView]) -> Iterator[str]:
+    """Say which levels are read on one and the same axial slice, which no spine allows."""
+    levels: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for view in axial:
+        levels[view.series_id, view.instance_number].append(LEVEL_LABELS[LEVELS.index(view.level)])
+    for (series_id, instance), names in levels.items():
+        if len(names) > 1:
+            yield f"{', '.join(names)}: share the axial slice {instance} of series {series_id}"
 
 
 def unsure_grades(source: Sequence[str], probabilities: Floats) -> Iterator[str]:

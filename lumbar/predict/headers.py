@@ -19,6 +19,7 @@ from pydicom.tag import Tag
 
 from lumbar.images.dicom import MOST_FRAMES, DicomError
 from lumbar.images.frames import PER_FRAME, SHARED, frame_values
+from lumbar.images.geometry import are_directions
 from lumbar.images.pixels import PixelError, check_inflation, check_regular
 
 KEYWORDS: Final = (
@@ -54,7 +55,7 @@ class Header:
     inversion: float
     """With the two above, times in ms."""
     orientation: tuple[float, ...]
-    """ImageOrientationPatient; empty where absent or not six numbers."""
+    """ImageOrientationPatient; empty where absent or no two unit vectors at right angles."""
     contrast: bool
     """Whether a contrast agent was given."""
     is_image: bool
@@ -110,7 +111,7 @@ def _with_frames(header: Header, dataset: pydicom.Dataset, count: int) -> Header
         echo=time(header.echo, "EffectiveEchoTime"),
         repetition=time(header.repetition, "RepetitionTime"),
         inversion=time(header.inversion, "InversionTimes"),
-        frames=tuple(each if len(each) == 6 else header.orientation for each in orientations),
+        frames=tuple(_directions(each) or header.orientation for each in orientations),
     )
 
 
@@ -152,10 +153,15 @@ def _header(path: Path, values: Mapping[str, list[Any]]) -> Header:
         echo=times[0],
         repetition=times[1],
         inversion=times[2],
-        orientation=orientation if len(orientation) == 6 else (),
+        orientation=_directions(orientation),
         contrast=bool(texts["ContrastBolusAgent"]),
         is_image=bool(numbers["Rows"]),
     )
+
+
+def _directions(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    """Return an orientation that can be used, or nothing."""
+    return numbers if len(numbers) == 6 and are_directions(numbers) else ()
 
 
 def _numbers(values: Sequence[Any]) -> tuple[float, ...]:

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from lumbar.anatomy import AXIAL_T2, LEVELS, NFN, SAGITTAL_T1, SAGITTAL_T2, SCS, SS, TARGETS
-from lumbar.predict.checks import Checker, fallbacks, unsure_grades
+from lumbar.predict.checks import Checker, fallbacks, shared_slices, unsure_grades
 from lumbar.predict.locating import CanalSlice, Located
-from lumbar.predict.record import MODELS, NEIGHBOUR, OTHER_SERIES, SHARES
+from lumbar.predict.record import MODELS, NEIGHBOUR, OTHER_SERIES, SHARES, AxialView
 from lumbar.predict.study_grades import TARGET_PARTS
 from lumbar.tables import AXIAL_LEVELS, AXIAL_XY, SAGITTAL_SLICES, TEST_META
 
@@ -113,3 +113,14 @@ def test_reasons_follow_from_the_series_that_a_study_has() -> None:
         "no usable Axial T2 series)",
         "Subarticular stenosis, all levels: class shares, nothing better is known (no usable Axial T2 series)",
     ]
+
+
+def test_levels_that_share_an_axial_slice_are_named() -> None:
+    shown = [
+        AxialView(
+            level, 3, instance, 0.0, 5, (1.0, 1.0), np.zeros(4, int), np.zeros((2, 2)), np.zeros((1, 1), np.uint8)
+        )
+        for level, instance in zip(LEVELS, (1, 2, 2, 4, 5), strict=True)
+    ]
+    assert list(shared_slices(shown)) == ["L2/L3, L3/L4: share the axial slice 2 of series 3"]
+    assert list(shared_slices(shown[:2])) == []

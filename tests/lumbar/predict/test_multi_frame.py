@@ -110,7 +110,9 @@ def test_prepare_numbers_frames_by_position_stack_by_stack(tmp_path: Path, write
     assert names == ["1.png", "2.png", "3.png", "4.png", "5.png"]
     again = prepare(path.parent)
     assert (again.done, again.kept) == (0, 5)
-    write_dicom(path.with_name("9.dcm"), pixels)  # a plain slice beside them keeps its number
+    write_dicom(
+        path.with_name("9.dcm"), pixels, ImageOrientationPatient=[1, 0, 0, 0, 1, 0]
+    )  # a plain slice beside them keeps its number
     assert sorted(row["instance_number"] for row in prepare(path.parent).rows) == [9, 10, 11, 12, 13, 14]
 
 

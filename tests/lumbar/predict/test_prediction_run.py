@@ -443,3 +443,15 @@ def test_the_command_as_a_process(tmp_path: Path, make_study: MakeStudy, weights
     )
     assert missing.returncode == 2
     assert missing.stderr == "error: absent.csv: no such file; expected the table of sample submission\n"
+
+
+def test_geometry_that_is_none_is_named_as_the_cause(tmp_path: Path, make_study: MakeStudy, predict: Predict) -> None:
+    make_study(tmp_path / "images", 1, ("t1", "t2"))
+    make_study(tmp_path / "images", 1, ("ax",), ImageOrientationPatient=[0] * 6)
+    make_study(tmp_path / "images", 2, ("t1", "ax"))
+    make_study(tmp_path / "images", 2, ("t2",), PixelSpacing=[0, 0])
+    assert predict() == 0
+    assert record(tmp_path, 1).source[15:] == (SHARES,) * 10 and not record(tmp_path, 1).axial
+    for study, kind, tag in ((1, "Axial T2", "ImageOrientationPatient"), (2, "Sagittal T2/STIR", "PixelSpacing")):
+        lines = record(tmp_path, study).warnings
+        assert any(f"({kind}): no slice has a usable {tag}" in line for line in lines), lines
