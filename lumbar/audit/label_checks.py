@@ -1,4 +1,4 @@
-"""Checks of the label coordinates: do they point at something, at the right thing, on the right side."""
+"""Checks of what humans said, grades and coordinates, and of the folds: known, complete, at the right place."""
 
 from __future__ import annotations
 
@@ -17,6 +17,46 @@ from lumbar.tables import SLICE
 
 TYPE_OF_PART: Final = dict(zip(PARTS, SERIES_TYPES, strict=True))
 """Series type on which each condition group is marked."""
+
+
+def grades_are_known(inputs: Inputs) -> Iterator[Finding]:
+    """Look for grades that nobody knows, and studies graded twice."""
+    train = inputs["train"]
+    cells = train.melt("study_id", list(TARGETS))["value"].dropna()
+    unknown = set(map(str, cells[~cells.isin(GRADES)]))
+    text = f"expected {', '.join(GRADES)} or nothing"
+    yield judge("grades are known", sorted(unknown), len(cells), text, error_above=0)
+    twice = train.loc[train["study_id"].duplicated(), "study_id"]
+    yield judge("train.csv has one row per study", twice, len(train), "more than one row", error_above=0)
+
+
+def studies_have_grades(inputs: Inputs) -> Iterator[Finding]:
+    """Look for studies without any grade."""
+    train = inputs["train"]
+    bare = train.loc[train[list(TARGETS)].isna().all(axis=1), "study_id"]
+    yield judge(
+        "studies have grades",
+        bare,
+        len(train),
+        "without any grade; the localisers can use them, the classifiers cannot",
+        error_above=1,
+    )
+
+
+def folds_are_whole_patients(inputs: Inputs) -> Iterator[Finding]:
+    """Look for studies in two folds, and for series without a fold."""
+    folds = inputs["folds"]
+    split = folds.groupby("study_id")["fold"].nunique()
+    yield judge(
+        "a patient is in one fold",
+        split.index[split > 1],
+        len(split),
+        "in more than one fold: make_folds.py makes whole ones",
+        error_above=0,
+    )
+    series = inputs["series"] if "series" in inputs.tables else folds
+    stray = series.loc[~series["series_id"].isin(folds["series_id"]), "series_id"]
+    yield judge("series have a fold", stray, len(series), "without one; run scripts/make_folds.py again")
 
 
 def labels_are_known(inputs: Inputs) -> Iterator[Finding]:
@@ -199,6 +239,9 @@ def _target(row: Any) -> str:
 
 
 CHECKS: Final = (
+    grades_are_known,
+    studies_have_grades,
+    folds_are_whole_patients,
     labels_are_known,
     labels_have_slices,
     labels_are_on_their_type,

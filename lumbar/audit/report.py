@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import pandas as pd
 
 from lumbar.anatomy import TARGETS
-from lumbar.audit import file_checks, grade_checks, label_checks, slice_checks
+from lumbar.audit import file_checks, label_checks, slice_checks
 from lumbar.audit.findings import SEVERITIES, Finding
 from lumbar.audit.inputs import TABLES, Inputs, TableMissing
 from lumbar.audit.overview import as_text, overview
@@ -18,7 +18,6 @@ Check = Callable[[Inputs], Iterator[Finding]]
 
 CHECKS: Final[tuple[Check, ...]] = (
     *file_checks.CHECKS,
-    *grade_checks.CHECKS,
     *label_checks.CHECKS,
     *slice_checks.CHECKS,
 )

@@ -1,1 +1,1 @@
-"""Pages that need nothing else: `page` fills templates, `pictures` shows slices with marks, `charts` draws figures."""
+"""Pages that need nothing else: `page` fills templates and tables, `pictures` shows slices, `charts` draws figures."""

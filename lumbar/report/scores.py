@@ -56,10 +56,6 @@ class Outcome:
         """Score the weighted class shares on the same studies."""
         return all_scores(self.baseline, self.grades)
 
-    def plain_scores(self) -> dict[str, float]:
-        """Score the class shares on the same studies."""
-        return all_scores(self.plain, self.grades)
-
     def unpredicted(self) -> float:
         """Share of the labels without a prediction, among condition groups that are predicted at all."""
         meant = np.zeros(len(TARGETS), bool)

@@ -15,7 +15,7 @@ from lumbar.anatomy import GRADES, NFN, SCS, SS
 from lumbar.cli import UserError
 from lumbar.config import module_names
 from lumbar.engine.runs import Run, find_runs
-from lumbar.grades.scoring import ANY_SEVERE, SCORE
+from lumbar.grades.scoring import ANY_SEVERE, SCORE, all_scores
 from lumbar.html.charts import COLOURS, draw, steps
 from lumbar.html.page import Table, number, number_cell, percent, percent_cell, write_page
 from lumbar.localise.point_errors import Errors, localisation_errors
@@ -182,7 +182,10 @@ def _baselines(by_config: Mapping[str, Outcome]) -> Table:
     rows = []
     if by_config:
         outcome = max(by_config.values(), key=lambda each: len(each.study_id))
-        for name, scores in (("weighted", outcome.baseline_scores()), ("plain", outcome.plain_scores())):
+        for name, scores in (
+            ("weighted", outcome.baseline_scores()),
+            ("plain", all_scores(outcome.plain, outcome.grades)),
+        ):
             rows.append((f"Class shares, {name}", *(number(scores[part]) for part in PART_NAMES)))
     return Table("Scores of the class shares", ("Constant answer", *PART_NAMES.values()), rows)
 
