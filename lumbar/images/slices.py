@@ -133,6 +133,24 @@ class SliceIndex:
         unknown[group[np.isnan(height)]] = True
         return rows[np.lexsort((self.instance[rows], np.where(unknown[group], 0.0, height), group))]
 
+    def along_stacks(self) -> tuple[Ints, Ints, Ints]:
+        """All rows, series after series, along each stack: the order of the rows, their keys in it, each row's key.
+
+        Keys ascend. Within a series they differ as instance numbers do where these rise or fall along the stack, and
+        else as places along it do.
+        """
+        series = np.repeat(np.arange(len(self.series)), np.diff(self.first))
+        order = self.feet_to_head(np.arange(len(self)), series)
+        number = self.instance[order]
+        step, within = np.diff(number), np.diff(series) == 0
+        turning = np.zeros((2, len(self.series)), dtype=bool)
+        for turns, against in zip(turning, (step <= 0, step >= 0), strict=True):
+            turns[series[1:][within & against]] = True
+        rises, falls = ~turning[:, series]
+        along = np.where(rises, number, np.where(falls, -number, np.arange(len(self)) - self.first[series]))
+        keys = series * (4 * _STRIDE) + along
+        return order, keys, keys[np.argsort(order)]
+
     def _common_size(self) -> Ints:
         sizes = pd.DataFrame(self.size, columns=["width", "height"]).assign(series=self.series_id)
         counts = sizes.value_counts().reset_index()

@@ -18,7 +18,7 @@ FURTHEST: Final = 3.0
 """A level whose closest axial slice is this far away, mm, or further is not on that series (published)."""
 
 SLICE_REACH: Final = 0.7
-"""Slices of a level on either side, in slice-number gaps between consecutive levels (published)."""
+"""Slices of a level on either side, in slices from one level to the next (published: by slice numbers)."""
 
 SIDE: Final = 2.0
 """Side of a box, in distances between the left and the right point (published)."""
@@ -47,10 +47,12 @@ def axial_sequences(mapping: pd.DataFrame, points: pd.DataFrame, slices: SliceIn
     usable = ~np.isnan(nearest) & ~np.isnan(half)[:, None]
     series, level = np.nonzero(usable)
     number = nearest[usable]
-    start, stop = slices.between(
-        slices.series[series], np.maximum(np.ceil(number - half[series]), 0), np.floor(number + half[series])
-    )
-    rows, group = _expand(start, stop)
+    order, keys, key_of = slices.along_stacks()
+    reach = np.floor(half[series]).astype(np.int64)
+    middle = key_of[slices.find(slices.series[series], number)]
+    start, stop = np.searchsorted(keys, middle - reach), np.searchsorted(keys, middle + reach, side="right")
+    stretch, group = _expand(start, stop)
+    rows = order[stretch]
     centre, side = _axial_boxes(points, slices, series, rows, group)
     ends = np.cumsum(stop - start)
     made = np.isfinite(side)
@@ -102,7 +104,7 @@ def closest_slices(mapping: pd.DataFrame, slices: SliceIndex) -> Floats:
 
 
 def level_gaps(mapping: pd.DataFrame, slices: SliceIndex) -> Floats:
-    """Slice numbers from one level to the next, shape (M): the size of the median signed gap, over all sources.
+    """Slices from one level to the next, shape (M): the size of the median signed gap, over all sources.
 
     Gaps count with their sign, so that levels out of order make the median small instead of large. NaN without two
     consecutive levels.
@@ -110,7 +112,8 @@ def level_gaps(mapping: pd.DataFrame, slices: SliceIndex) -> Floats:
     found = _on_series(mapping, slices)
     series, level, instance = (found[name].to_numpy() for name in ("series", "level", "instance"))
     consecutive = (np.diff(series) == 0) & (np.diff(level) == 1)
-    gaps = pd.Series(np.diff(instance)[consecutive]).groupby(series[1:][consecutive]).median()
+    place = slices.along_stacks()[2][slices.find(slices.series[series], instance)]
+    gaps = pd.Series(np.diff(place)[consecutive]).groupby(series[1:][consecutive]).median()
     return gaps.abs().reindex(range(len(slices.series))).to_numpy(np.float64)
 
 

@@ -127,3 +127,22 @@ def test_other_series_do_not_matter(series):
     sequences = axial_sequences(mapping_of({2: 4, 3: 9}, series=series), points_of(slices), slices)
     assert len(sequences) == (2 if series == 10 else 0)
     assert np.isfinite(sequences.box).all()
+
+
+def test_neighbours_lie_beside_one_another_in_space_whatever_their_numbers():
+    shuffled = {n: 7 * n % 41 for n in range(1, 41)}  # the n-th slice from the head has this number
+    meta = pd.DataFrame(
+        [
+            {
+                "study_id": 1, "series_id": 10, "instance_number": number, "ImagePositionPatient": (0.0, 0.0, -4.0 * n),
+                "ImageOrientationPatient": AXIAL, "PixelSpacing": (0.5, 0.5), "img_w": 400, "img_h": 320,
+            }
+            for n, number in shuffled.items()
+        ]
+    )  # fmt: skip
+    nearest, regular, slices = {0: 4, 1: 12, 2: 20, 3: 28, 4: 36}, slices_of(range(1, 41)), SliceIndex(meta)
+    expected = axial_sequences(mapping_of(nearest), points_of(regular), regular)
+    renumbered = mapping_of({level: shuffled[n] for level, n in nearest.items()})
+    found = axial_sequences(renumbered, points_of(slices), slices)
+    for level in range(5):
+        assert instances(found, level) == [shuffled[n] for n in instances(expected, level)]
