@@ -88,13 +88,6 @@ class SliceIndex:
         row = int(self.series_row(series_id))
         return np.arange(self.first[row], self.first[row + 1]) if row >= 0 else np.zeros(0, dtype=np.int64)
 
-    def between(self, series_id: ArrayLike, lowest: ArrayLike, highest: ArrayLike) -> tuple[Ints, Ints]:
-        """First row, and row behind the last, of the slices from one instance number to another of known series."""
-        base = self.series_row(series_id) * _STRIDE
-        start = np.searchsorted(self._keys, base + np.asarray(lowest, dtype=np.int64))
-        stop = np.searchsorted(self._keys, base + np.asarray(highest, dtype=np.int64), side="right")
-        return start.astype(np.int64), stop.astype(np.int64)
-
     def right_to_left(self) -> Ints:
         """All rows, series after series, each by increasing patient x (the patient's right to left).
 

@@ -47,8 +47,6 @@ def test_look_ups():
     assert INDEX.series_row([20, 10, 11]).tolist() == [1, 0, -1]
     assert INDEX.rows_of(10).tolist() == [0, 1, 2]
     assert INDEX.rows_of(11).tolist() == []
-    start, stop = INDEX.between([10, 10, 20], [2, 3, 0], [4999, 4999, 100])
-    assert list(zip(start.tolist(), stop.tolist(), strict=True)) == [(1, 2), (2, 2), (3, 4)]
 
 
 def test_an_empty_index():
