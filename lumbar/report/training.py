@@ -80,6 +80,9 @@ def write_report(data: Path, weights: Path, path: Path, configs: Sequence[str] =
 
     folds = _read_folds(data, notes)
     by_config, by_run = ({}, {}) if folds is None else grade_outcomes(runs, folds, notes)
+    by_seed: dict[tuple[str | int, ...], Outcome] = {
+        (run.config, run.fold, run.seed): outcome for run, outcome in by_run.items()
+    }
     notes += _missing_folds(runs, folds)
     histories = {run: run.history() for run in runs}
     for run, history in histories.items():
@@ -99,13 +102,7 @@ def write_report(data: Path, weights: Path, path: Path, configs: Sequence[str] =
         scores=_score_table("Scores by model", {(name,): outcome for name, outcome in by_config.items()}, "Model"),
         baselines=_baselines(by_config),
         score_chart=_score_chart(by_config, by_run),
-        run_scores=_score_table(
-            "Scores by fold and seed",
-            {(run.config, run.fold, run.seed): outcome for run, outcome in by_run.items()},
-            "Config",
-            "Fold",
-            "Seed",
-        ),
+        run_scores=_score_table("Scores by fold and seed", by_seed, "Config", "Fold", "Seed"),
         models=[_model(outcome, outcome is final) for outcome in by_config.values()],
         localisation=[_localisation(errors, slices) for errors in localisation],
         runs=_run_table(histories),

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -201,17 +202,27 @@ def test_every_file_of_pydicoms_own_collection(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
     meta = read_table(tmp_path, META)
     assert len(meta) > 50
+    multi_frame, single = set(), 0
     for number, path in enumerate(files):
         name = f"{number // 40}/{number // 10}/{number}"
         pngs = [(tmp_path / f"train_images_{version}/{name}.png").is_file() for version in ("v01", "v04")]
         reasons = lines_about(result.stderr, f"train_images/{name}.dcm: ")
+        if not (any(pngs) or reasons):  # its frames are slices of the series, with numbers after those of the files
+            multi_frame.add(path.name)
+            continue
         assert (pngs, len(reasons)) in (([True, True], 0), ([False, False], 1)), (path.name, reasons)
-        assert (number in set(meta["instance_number"])) == pngs[0]
+        single += pngs[0]
+        of_series = meta[meta["series_id"] == number // 10]
+        assert (number in set(of_series["instance_number"])) == pngs[0]
         assert all(len(reason) < 400 for reason in reasons)
+    assert multi_frame == {"rtdose.dcm", "rtdose_expb.dcm", "rtdose_rle.dcm"}
+    frames = sum(int(pydicom.dcmread(path).NumberOfFrames) for path in files if path.name in multi_frame)
+    assert len(meta) == single + frames
     plain = [line for line in result.stderr.replace("\r", "\n").splitlines() if line.strip()]
     assert all("train_images" in line for line in plain), plain  # reasons and the progress bar, nothing else
-    written = {Path(name).name for name in contents(tmp_path / "train_images_v01")}
-    assert written <= {SOURCES, *(f"{number}.png" for number in range(len(files)))}
+    written = [name for name in contents(tmp_path / "train_images_v01") if Path(name).name != SOURCES]
+    assert len(written) == len(meta)
+    assert all(re.fullmatch(r"\d+/\d+/\d+\.png", name) for name in written)
 
 
 def test_interrupting_is_one_line(data: Path) -> None:
