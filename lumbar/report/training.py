@@ -80,9 +80,6 @@ def write_report(data: Path, weights: Path, path: Path, configs: Sequence[str] =
 
     folds = _read_folds(data, notes)
     by_config, by_run = ({}, {}) if folds is None else grade_outcomes(runs, folds, notes)
-    by_seed: dict[tuple[str | int, ...], Outcome] = {
-        (run.config, run.fold, run.seed): outcome for run, outcome in by_run.items()
-    }
     notes += _missing_folds(runs, folds)
     histories = {run: run.history() for run in runs}
     for run, history in histories.items():
@@ -99,10 +96,10 @@ def write_report(data: Path, weights: Path, path: Path, configs: Sequence[str] =
         best=_best(final) if final else None,
         notes=[note.replace(f"{data}{os.sep}", "").replace(f"{weights}{os.sep}", "") for note in notes],
         grades=GRADES,
-        scores=_score_table("Scores by model", {(name,): outcome for name, outcome in by_config.items()}, "Model"),
+        scores=_model_scores(by_config),
         baselines=_baselines(by_config),
         score_chart=_score_chart(by_config, by_run),
-        run_scores=_score_table("Scores by fold and seed", by_seed, "Config", "Fold", "Seed"),
+        run_scores=_run_scores(by_run),
         models=[_model(outcome, outcome is final) for outcome in by_config.values()],
         localisation=[_localisation(errors, slices) for errors in localisation],
         runs=_run_table(histories),
@@ -153,6 +150,16 @@ def _best(outcome: Outcome) -> dict[str, Any]:
     change = score / outcome.baseline_scores()[SCORE] - 1
     return {"name": outcome.name, "score": score, "known": not np.isnan(score), "change": change,
             "studies": len(outcome.study_id)}  # fmt: skip
+
+
+def _model_scores(by_config: Mapping[str, Outcome]) -> Table:
+    return _score_table("Scores by model", {(name,): outcome for name, outcome in by_config.items()}, "Model")
+
+
+def _run_scores(by_run: Mapping[Run, Outcome]) -> Table:
+    names: list[tuple[str | int, ...]] = [(run.config, run.fold, run.seed) for run in by_run]
+    outcomes = dict(zip(names, by_run.values(), strict=True))
+    return _score_table("Scores by fold and seed", outcomes, "Config", "Fold", "Seed")
 
 
 def _score_table(label: str, outcomes: Mapping[tuple[str | int, ...], Outcome], *heads: str) -> Table:
