@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from lumbar.roles import SLICES
+
 ROOT = Path(__file__).parents[2]
 MAPPING = "axial_lvl/test__dh_14p2___dh_14s10a____locsag_mapped_v02.pkl"
 ON_SLURM = ["--workflow-profile", "profiles/slurm", "--latency-wait", "5", "--seconds-between-status-checks", "2",
@@ -121,12 +123,15 @@ def test_a_killed_and_limited_graph_gives_the_local_bytes(
     wait_for("a second job that waits", lambda: any(waiting in path.read_text() for path in logs.glob("*.log")), second)
     training.go_on()
 
-    limited = Training(folder / "weights" / "cfg_dh_14p2_locsag" / "fold0", second)
+    # It waits for the training that was stopped: no job of the killed Snakemake runs it.
+    limited = Training(folder / "weights" / SLICES / "fold0", second)
     subprocess.run(["scontrol", "update", f"JobId={limited.job}", "EndTime=now"], check=True)
     wait_for("the time limit", lambda: limited.job in jobs("TIMEOUT"), second)
 
     assert second.wait(PATIENCE) == 0, log.read_text()
-    assert "Trying to restart job" in log.read_text()
+    messages = log.read_text()
+    assert f"SLURM-job '{limited.job}' failed, SLURM status is: 'TIMEOUT'" in messages
+    assert "Trying to restart job" in messages
     reference, process = local
     assert process.wait(PATIENCE) == 0, (reference / "log").read_text()
     assert_same(reference, folder)
