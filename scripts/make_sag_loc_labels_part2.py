@@ -4,6 +4,9 @@
                     series is kept only where the human coordinates say clearly which count is right.
 --source coordinates   from the human coordinates alone, carried to the neighbouring slices. Needs no SpineNet.
 
+Human points in a corner of their image, or far from where the other levels of their series have them, are left out and
+listed.
+
 Where the data has a truth.csv (synthetic data), also prints how near the labels are to it.
 """
 
@@ -20,6 +23,7 @@ import pandas as pd
 from lumbar.anatomy import SAGITTAL_T1, SAGITTAL_T2
 from lumbar.cli import UserError, parser, run
 from lumbar.labels.human import human_points
+from lumbar.labels.misplaced import describe, misplaced
 from lumbar.labels.sagittal_evaluation import shift_recovery, true_level_points, true_shift
 from lumbar.labels.sagittal_labels import (
     carried_labels,
@@ -74,7 +78,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     meta = read_table(args.data, META)
     series = read_table(args.data, TRAIN_SERIES)
     truth = true_level_points(read_table(args.data, TRUTH)) if (args.data / TRUTH.path).is_file() else None
-    human = sagittal_marks(human_points(read_table(args.data, LABEL_COORDINATES)), meta)
+    marks = sagittal_marks(human_points(read_table(args.data, LABEL_COORDINATES)), meta)
+    reasons = misplaced(marks)
+    for line in describe(marks, reasons):
+        print(f"left out: {line}", file=sys.stderr)
+    human = marks[reasons == ""]
     sagittal = series.loc[series["series_description"].isin([SAGITTAL_T1, SAGITTAL_T2]), "series_id"].unique().tolist()
     if args.source == "spinenet":
         _require_outlines(args.data)
@@ -95,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"{args.data}: no sagittal series can be labelled from {args.source}; {_dropped(results)}")
     labels = pd.concat(kept, ignore_index=True)
     path = write_table(labels, args.data, SAGITTAL_LABELS)
+    print(f"{len(marks) - len(human)} of {len(marks)} human points left out, being misplaced")
     print(_summary(labels, results))
     if truth is not None:
         print(_against_truth(args.data, labels, results))

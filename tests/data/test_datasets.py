@@ -231,6 +231,22 @@ def test_a_box_counts_with_what_it_has_beyond_the_right_edge(x, trusted, make_da
     assert (target[number, 0] == 0) == trusted
 
 
+def test_a_click_into_the_corner_is_no_target_of_the_axial_localiser(make_dataset, mini, caplog):
+    path = mini / "datamount" / "train_label_coordinates.csv"
+    before = make_dataset("cfg_dh_05b5_loc", "val")
+    marks = pd.read_csv(path)
+    first = marks.index[marks["condition"] == "Left Subarticular Stenosis"][0]
+    series, number = marks.loc[first, ["series_id", "instance_number"]]
+    marks.loc[first, ["x", "y"]] = [2.0, 2.0]
+    marks.to_csv(path, index=False)
+    after = make_dataset("cfg_dh_05b5_loc", "val")
+    (item,) = [n for n in range(len(before)) if before.slices.series_id[before.rows[n]] == series
+               and before.slices.instance[before.rows[n]] == number]  # fmt: skip
+    assert "1 human points are left out, being in a corner of its image" in caplog.text
+    assert before[item]["target_mask"].tolist() == [1, 1, 1, 1]
+    assert after[item]["target_mask"].tolist() == [0, 0, 1, 1]
+
+
 @pytest.mark.parametrize(("part", "series", "off", "left_out"), [
     ("nfn", 910004000, 6, False), ("nfn", 910004000, 7, True),
     ("scs", 910001011, 3, False), ("scs", 910001011, 4, True),

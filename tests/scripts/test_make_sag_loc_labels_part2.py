@@ -107,6 +107,23 @@ def test_coordinates_alone_label_every_marked_series(data: Path, run_script: Cal
     assert (data / SAGITTAL_LABELS.path).read_bytes() == first
 
 
+def test_misplaced_points_are_left_out_and_listed(data: Path, run_script: Callable) -> None:
+    marks = read_table(data, LABEL_COORDINATES)
+    of_good = marks.index[marks["series_id"] == GOOD]
+    marks.loc[of_good[1], ["x", "y"]] = [5.0, 5.0]
+    marks.loc[of_good[3], "y"] -= 60.0  # two levels too high
+    write_table(marks, data, LABEL_COORDINATES)
+    done = run_script(SCRIPT, "--data", data, "--source", "coordinates", "--workers", 1)
+    assert done.returncode == 0
+    labels = read_table(data, SAGITTAL_LABELS)
+    assert set(labels.loc[labels["series_id"] == GOOD, "level"]) == {"l1_l2", "l3_l4", "l5_s1"}
+    assert (labels.loc[labels["series_id"] != FAR, "x"] == 160).all()
+    assert f"left out: 1/{GOOD}/6 Spinal Canal Stenosis L2/L3 at (5, 5): in a corner of its image\n" in done.stderr
+    assert "L4/L5 at (168, 133): 2.0 level gaps from where the other levels of its series have it\n" in done.stderr
+    assert done.stderr.count("left out:") == 2
+    assert "2 of 25 human points left out, being misplaced" in done.stdout
+
+
 def test_without_outlines_the_error_names_the_way_out(data: Path, run_script: Callable) -> None:
     for path in (data / VERTEBRA_OUTLINES).parent.iterdir():
         path.unlink()

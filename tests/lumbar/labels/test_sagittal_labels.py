@@ -158,6 +158,12 @@ def test_only_slices_and_levels_that_both_have_are_compared(tmp_path: Path) -> N
     assert shift_distances(points, human(instance=3)) == {0: np.inf, 1: np.inf, -1: np.inf}
 
 
+def test_two_wild_points_of_five_do_not_move_the_shift(tmp_path: Path) -> None:
+    points = level_points(read(tmp_path, outlines()), slices())
+    wild = human().assign(x=[5, 5, 63, 63, 63])
+    assert shift_distances(points, wild)[0] == pytest.approx(3 / WIDTH)
+
+
 @pytest.mark.parametrize(
     ("distances", "shift", "reason"),
     [
@@ -199,7 +205,7 @@ def test_a_canal_point_is_carried_across_the_vertebra_with_its_offset_undone() -
     meta = slices()
     points = sagittal_marks(coordinates([(8, "Spinal Canal Stenosis", "L3/L4", 62.8, 160.0)]), meta)
     labels = carried_labels(points, meta)
-    assert labels["instance_number"].tolist() == list(range(3, 14))  # 4 mm apart: 5 each side within 22 mm
+    assert labels["instance_number"].tolist() == list(range(2, 15))  # 4 mm apart: 6 each side within 25 mm
     assert (labels["x"] == round(62.8 - CANAL_BEHIND * WIDTH)).all()
     assert (labels["y"] == 160).all()
     assert labels["level"].unique().tolist() == ["l3_l4"]
@@ -212,9 +218,9 @@ def test_foramen_points_of_both_sides_are_joined_by_a_line() -> None:
             (12, "Left Neural Foraminal Narrowing", "L4/L5", 58.0, 108.0)]  # fmt: skip
     labels = carried_labels(sagittal_marks(coordinates(both), meta), meta)
     below = FORAMEN_ABOVE * HEIGHT
-    assert labels["instance_number"].tolist() == list(range(3, 14))
-    assert labels["x"].tolist() == [50, 50, 51, 52, 53, 54, 55, 56, 57, 58, 58]
-    assert labels["y"].tolist() == np.rint(np.clip(np.arange(99, 110), 100, 108) + below).astype(int).tolist()
+    assert labels["instance_number"].tolist() == list(range(2, 15))
+    assert labels["x"].tolist() == [50, 50, 50, 51, 52, 53, 54, 55, 56, 57, 58, 58, 58]
+    assert labels["y"].tolist() == np.rint(np.clip(np.arange(98, 111), 100, 108) + below).astype(int).tolist()
 
 
 @pytest.mark.parametrize(("side", "instance"), [("Left", 12), ("Right", 4)])
@@ -225,6 +231,43 @@ def test_one_side_alone_still_tells_where_the_vertebra_is(side: str, instance: i
     middle = labels["instance_number"].mean()
     assert abs(middle - 8) <= 0.5
     assert len(labels) == 2 * int(HALF_WIDTH // 4) + 1
+
+
+FORAMEN = "{} Neural Foraminal Narrowing"
+
+
+def foramina(right: dict[str, int], left: dict[str, int]) -> pd.DataFrame:
+    """Foramen points at their instance number per level."""
+    rows = [(number, FORAMEN.format(side), level, 50.0, 60.0 * int(level[1]))
+            for side, marked in (("Right", right), ("Left", left)) for level, number in marked.items()]  # fmt: skip
+    return coordinates(rows)
+
+
+def test_a_series_has_one_midline_that_a_slip_of_the_hand_does_not_move() -> None:
+    meta = slices(21)  # the mid-line at slice 11
+    marked = dict.fromkeys(("L1/L2", "L2/L3", "L3/L4", "L4/L5", "L5/S1"), 7)
+    slipped = foramina(marked, dict.fromkeys(marked, 15) | {"L2/L3": 3})
+    labels = carried_labels(sagittal_marks(slipped, meta), meta).groupby("level")["instance_number"].agg(list)
+    assert labels["l1_l2"] == labels["l5_s1"] == list(range(5, 18))
+    assert labels["l2_l3"] == [3, *range(5, 18)]
+
+
+def test_a_level_has_a_point_on_every_slice_on_which_it_is_marked() -> None:
+    meta = slices(21)
+    wide = foramina({"L4/L5": 7, "L5/S1": 4}, {"L4/L5": 15, "L5/S1": 18})  # 28 mm from the mid-line
+    labels = carried_labels(sagittal_marks(wide, meta), meta).groupby("level")["instance_number"].agg(list)
+    assert labels["l4_l5"] == list(range(5, 18))
+    assert labels["l5_s1"] == [4, *range(5, 18), 18]
+
+
+def test_points_keep_their_place_on_slices_of_another_size_and_stay_inside() -> None:
+    meta = slices()
+    meta.loc[meta["instance_number"] > 9, ["img_w", "img_h"]] = [WIDTH // 2, HEIGHT // 2]
+    given = [(8, "Spinal Canal Stenosis", "L3/L4", 62.8, 160.0), (8, "Spinal Canal Stenosis", "L1/L2", 1.0, 160.0)]
+    labels = carried_labels(sagittal_marks(coordinates(given), meta), meta)
+    lower = labels[labels["level"] == "l3_l4"].set_index("instance_number")
+    assert lower.loc[[8, 10], ["x", "y"]].to_numpy().tolist() == [[60, 160], [30, 80]]
+    assert (labels.loc[labels["level"] == "l1_l2", "x"] == 0).all()
 
 
 def test_sides_are_told_by_the_patient_not_by_the_order_of_slices() -> None:
