@@ -6,6 +6,7 @@ Exit status 0: all done. 1: the run failed, or finished with failures that its s
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -38,6 +39,9 @@ def run(main: Callable[[Sequence[str] | None], int]) -> None:
     A `UserError` becomes one line on stderr, and so does what the system refuses: a full disk, a folder that may not be
     written to.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be text
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = main(None)
     except UserError as error:

@@ -56,8 +56,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a UTF-8 text file atomically, with Unix line ends on every system."""
-    write_bytes(path, content.encode())
+    """Write a UTF-8 text file atomically, with Unix line ends on every system; what is no text of a name is escaped."""
+    write_bytes(path, content.encode(errors="backslashreplace"))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pandas as pd
 from lumbar.anatomy import LEVELS, SCS
 from lumbar.audit.findings import Finding, judge
 from lumbar.cli import UserError, require_dir
-from lumbar.images.cache import VERSIONS, cache_dir, is_identifier
+from lumbar.images.cache import VERSIONS, cache_dir, is_identifier, is_instance
 from lumbar.images.geometry import to_patient
 from lumbar.images.slices import tag_vectors
 from lumbar.labels.human import LEFT, human_points
@@ -142,7 +142,7 @@ def _list_slices(images: Path, suffix: str) -> pd.DataFrame:
         for study, study_folder in _numbered_folders(images)
         for series, series_folder in _numbered_folders(study_folder)
         for file in os.scandir(series_folder)
-        if file.name.endswith(suffix) and is_identifier(Path(file.name).stem)
+        if file.name.lower().endswith(suffix) and is_instance(Path(file.name).stem)
     ]
     return pd.DataFrame(sorted(rows), columns=["study_id", "series_id", "instance_number"], dtype=np.int64)
 

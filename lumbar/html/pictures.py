@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lumbar.images.cache import cache_dir
+from lumbar.images.volumes import read_png
 
 Pixels = NDArray[np.uint8]
 
@@ -143,9 +144,8 @@ def read_cached_slice(data: Path, study_id: int, series_id: int, instance_number
         The slice.
     """
     place = f"{study_id}/{series_id}/{instance_number}.png"
-    files = [cache_dir(data / "train_images", version) / place for version in CACHES]
-    pictures = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in files if path.is_file())
-    return next((np.asarray(each, np.uint8) for each in pictures if each is not None), None)
+    pictures = (read_png(cache_dir(data / "train_images", version) / place) for version in CACHES)
+    return next((each for each in pictures if each is not None), None)
 
 
 def data_uri(picture: Pixels) -> str:

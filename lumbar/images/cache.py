@@ -170,6 +170,15 @@ def is_identifier(name: str) -> bool:
     return len(name) < 19 and name.isascii() and name.isdecimal() and str(int(name)) == name
 
 
+LARGEST_INSTANCE: Final = 2**31 - 1
+"""The largest InstanceNumber that DICOM allows."""
+
+
+def is_instance(name: str) -> bool:
+    """Tell whether a file name, without its suffix, is an instance number."""
+    return is_identifier(name) and int(name) <= LARGEST_INSTANCE
+
+
 class Source(NamedTuple):
     """What a cached slice was made from, and how large it came out."""
 

@@ -21,13 +21,13 @@ from typing import Any, Final
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
 from pydicom.tag import BaseTag, Tag
 
 from lumbar.cli import UserError
+from lumbar.images.dicom_file import FileError, parse, read_regular
 from lumbar.images.frames import PER_FRAME, SHARED, frame_values
 from lumbar.images.geometry import are_directions
-from lumbar.images.pixels import PixelError, check_inflation, contradiction, decode, read_regular
+from lumbar.images.pixels import contradiction, decode
 
 VECTORS: Final = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 """Tags kept as tuples of that many floats."""
@@ -190,7 +190,7 @@ def _guarded(path: Path, read: Callable[[], Any]) -> Any:
             return read()
     except DicomError:
         raise
-    except PixelError as error:
+    except FileError as error:
         raise DicomError(path, str(error)) from error
     except OSError as error:
         raise DicomError(path, f"cannot be read ({error.strerror})") from error
@@ -218,12 +218,7 @@ def _open(path: Path, content: bytes | None, frame: int | None) -> tuple[pydicom
     content = read_regular(path) if content is None else content
     if not content:
         raise DicomError(path, "empty file")
-    file = io.BytesIO(content)
-    check_inflation(file)
-    try:
-        dataset = pydicom.dcmread(file, specific_tags=_TAGS)
-    except InvalidDicomError as error:
-        raise DicomError(path, "not a DICOM file (no 'DICM' marker)") from error
+    dataset = parse(io.BytesIO(content), specific_tags=_TAGS)
     if "PixelData" not in dataset:
         raise DicomError(path, "holds no pixel data (not an image, or cut off before it)")
     if "TransferSyntaxUID" not in dataset.file_meta:

@@ -8,8 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from lumbar.images.cache import is_instance
 from lumbar.images.dicom import DicomError, DicomSlice, MultiFrameError, read_slice, read_tags
 from lumbar.images.frames import order_frames
+
+
+def dicom_files(folder: Path) -> list[Path]:
+    """List the DICOM files of a series, by instance number; hidden files and other suffixes are ignored."""
+    if not folder.is_dir():
+        return []
+    files = [path for path in folder.iterdir() if path.suffix.lower() == ".dcm" and not path.name.startswith(".")]
+    return sorted(files, key=lambda path: (int(path.stem) if is_instance(path.stem) else -1, path.name))
 
 
 def number_frames(files: Sequence[MultiFrameError], last: int) -> list[tuple[int, Path, int]]:
@@ -41,8 +50,9 @@ def read_instances(folder: Path, instances: Iterable[int]) -> Iterator[DicomSlic
         If there is no such slice, or it cannot be read.
     """
     frames: dict[int, tuple[Path, int]] | None = None
+    files = {int(path.stem): path for path in dicom_files(folder) if is_instance(path.stem)}
     for instance in instances:
-        path = folder / f"{instance}.dcm"
+        path = files.get(instance, folder / f"{instance}.dcm")
         if frames is None:
             try:
                 yield read_slice(path)
@@ -58,7 +68,7 @@ def read_instances(folder: Path, instances: Iterable[int]) -> Iterator[DicomSlic
 def _frames_of(folder: Path) -> dict[int, tuple[Path, int]]:
     """Find the frames of a series' multi-frame files by their instance numbers."""
     several, last = [], 0
-    for path in sorted(folder.glob("*.dcm"), key=lambda path: (len(path.name), path.name)):
+    for path in dicom_files(folder):
         try:
             read_tags(path)
         except MultiFrameError as error:
@@ -66,5 +76,5 @@ def _frames_of(folder: Path) -> dict[int, tuple[Path, int]]:
             continue
         except DicomError:
             pass  # it keeps its number
-        last = max(last, int(path.stem) if path.stem.isdecimal() else 0)
+        last = max(last, int(path.stem) if is_instance(path.stem) else 0)
     return {instance: (path, frame) for instance, path, frame in number_frames(several, last)}

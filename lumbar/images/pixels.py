@@ -10,31 +10,21 @@ import io
 import os
 import struct
 import sys
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from stat import S_ISREG
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.encaps import get_frame
 from pydicom.pixels import pixel_array
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000TransferSyntaxes,
-    RLELossless,
-)
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000TransferSyntaxes, RLELossless
+
+from lumbar.images.dicom_file import MOST_BYTES, FileError
 
 MOST_PIXELS: Final = 4096 * 4096
 """Of a slice; the largest MR slices have 1,024 x 1,024."""
-
-MOST_BYTES: Final = 1 << 28
-"""Of a file, and of what it inflates to: over 500 frames of 512 x 512 pixels."""
 
 EXCESS: Final = 2
 """Data may be so many times as long as the header says; some writers pad it."""
@@ -42,54 +32,6 @@ EXCESS: Final = 2
 _PLAIN: Final = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 _RUN: Final = 64
 """Bytes that two bytes of run-length encoding can stand for, per byte."""
-
-
-class PixelError(Exception):
-    """Why the pixels of a file cannot be had, in one line."""
-
-
-def read_regular(path: Path) -> bytes:
-    """Read a file whole: a regular one, no pipe or device, which could keep the reader for ever.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    PixelError
-        If it is no regular file, empty, or over `MOST_BYTES`.
-    """
-    check_regular(path)
-    return path.read_bytes()
-
-
-def check_regular(path: Path) -> None:
-    """Refuse what `read_regular` would not read, with the same errors."""
-    stat = path.stat()
-    if not path.is_dir() and not S_ISREG(stat.st_mode):
-        raise PixelError("cannot be read (no regular file, but a pipe, socket or device)")
-    if not path.is_dir() and not stat.st_size:
-        raise PixelError("empty file")
-    if stat.st_size > MOST_BYTES:
-        raise PixelError(f"file of {stat.st_size >> 20} MiB; more than {MOST_BYTES >> 20} are not read")
-
-
-def check_inflation(file: BinaryIO) -> None:
-    """Refuse a file of the deflated transfer syntax that inflates beyond `MOST_BYTES`; leave it at its beginning."""
-    content = file.read(4096)
-    if DeflatedExplicitVRLittleEndian.encode() in content:
-        content += file.read()
-    else:
-        content = b""
-    file.seek(0)
-    if not content:
-        return
-    start = 144 + int.from_bytes(content[140:144], "little")  # behind the preamble and the group of file information
-    try:
-        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:], MOST_BYTES + 1)
-    except zlib.error as error:
-        raise PixelError("damaged or truncated DICOM file (cannot be inflated)") from error
-    if len(inflated) > MOST_BYTES:
-        raise PixelError(f"inflates to more than {MOST_BYTES >> 20} MiB")
 
 
 def contradiction(values: Mapping[str, Any], frames: int) -> str:
@@ -132,7 +74,7 @@ def decode(dataset: pydicom.FileDataset, values: Mapping[str, Any], frame: int, 
 
     Raises
     ------
-    PixelError
+    FileError
         If the pixels are cut off or cannot be decoded.
     """
     syntax, shape = dataset.file_meta.TransferSyntaxUID, (values["Rows"], values["Columns"])
@@ -140,7 +82,7 @@ def decode(dataset: pydicom.FileDataset, values: Mapping[str, Any], frame: int, 
     if syntax in _PLAIN and values["BitsAllocated"] == 16:
         # What nearly all MR files are; pydicom takes ten times as long and gives the same.
         if len(data) < 2 * count * frames:
-            raise PixelError(f"pixels are cut off ({len(data)} of {2 * count * frames} bytes)")
+            raise FileError(f"pixels are cut off ({len(data)} of {2 * count * frames} bytes)")
         kind = "<i2" if values["PixelRepresentation"] else "<u2"
         plain = np.frombuffer(data, kind, count, 2 * count * frame).reshape(shape)
         unused = 16 - values["BitsStored"]
@@ -150,14 +92,14 @@ def decode(dataset: pydicom.FileDataset, values: Mapping[str, Any], frame: int, 
             _check_codestream(get_frame(data, frame, number_of_frames=frames), syntax, count, values["BitsAllocated"])
         with _silent_stderr():
             stored = pixel_array(dataset, index=frame)
-    except (KeyboardInterrupt, SystemExit, PixelError):
+    except (KeyboardInterrupt, SystemExit, FileError):
         raise
     except BaseException as error:  # the RLE decoder, written in Rust, panics with a BaseException
         lines = str(error).strip().splitlines() or [type(error).__name__]
         reason = lines[min(1, len(lines) - 1)].strip()[:200]  # of several decoders' complaints the first one's
-        raise PixelError(f"pixels cannot be decoded ({syntax.name}): {reason}") from error
+        raise FileError(f"pixels cannot be decoded ({syntax.name}): {reason}") from error
     if stored.shape != shape:
-        raise PixelError(f"pixels have shape {stored.shape}, expected {shape}")
+        raise FileError(f"pixels have shape {stored.shape}, expected {shape}")
     return stored
 
 
@@ -172,7 +114,7 @@ def _check_codestream(data: bytes, syntax: pydicom.uid.UID, count: int, bits: in
         width, height = _jpeg2000_size(data) if syntax in JPEG2000TransferSyntaxes else _jpeg_size(data)
         size = width * height
     if size > limit:
-        raise PixelError("its compressed pixels are far more than its header says")
+        raise FileError("its compressed pixels are far more than its header says")
 
 
 def _run_length(data: bytes, limit: int) -> int:

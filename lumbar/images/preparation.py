@@ -21,11 +21,11 @@ from tqdm import tqdm
 from lumbar import tables
 from lumbar.cli import UserError, parser, require_dir
 from lumbar.files import TEMPORARY, locked
-from lumbar.images.cache import CachedSeries, Source, cache_dir, is_identifier, published
+from lumbar.images.cache import LARGEST_INSTANCE, CachedSeries, Source, cache_dir, is_identifier, is_instance, published
 from lumbar.images.dicom import DicomError, MultiFrameError, read_slice, read_tags
+from lumbar.images.dicom_file import FileError, read_regular
 from lumbar.images.display import Turn, in_other_plane
-from lumbar.images.numbering import number_frames
-from lumbar.images.pixels import PixelError, read_regular
+from lumbar.images.numbering import dicom_files, number_frames
 from lumbar.parallel import alone, ordered_map
 
 LABELLED: Final = "train_images"
@@ -85,9 +85,12 @@ def prepare_series(job: SeriesJob) -> Report:
     present: set[int] = set()
     several: list[MultiFrameError] = []
     used: list[Path] = []
-    for path in _dicom_files(job.folder):
-        if not is_identifier(path.stem) or int(path.stem) in present:
-            report.failures.append((path, "no instance number, or a second file with it; expected for example 12.dcm"))
+    for path in dicom_files(job.folder):
+        if not is_instance(path.stem) or int(path.stem) in present:
+            reason = (
+                f"no instance number (up to {LARGEST_INSTANCE}), or a second file with it; expected for example 12.dcm"
+            )
+            report.failures.append((path, reason))
             continue
         present.add(int(path.stem))
         try:
@@ -124,7 +127,7 @@ def _prepare_slice(
     """Bring one slice up to date, and report its metadata and whether it had to be decoded."""
     try:
         content = read_regular(path)
-    except PixelError as error:
+    except FileError as error:
         raise DicomError(path, str(error)) from error
     except OSError as error:
         raise DicomError(path, f"cannot be read ({error.strerror})") from error
@@ -149,17 +152,9 @@ def _prepare_slice(
     report.rows.append(tags | {"study_id": int(job.study), "series_id": int(job.series), "instance_number": instance})
 
 
-def _dicom_files(folder: Path) -> list[Path]:
-    """List the DICOM files of a series, by instance number; hidden files and other suffixes are ignored."""
-    if not folder.is_dir():
-        return []
-    files = [path for path in folder.iterdir() if path.suffix.lower() == ".dcm" and not path.name.startswith(".")]
-    return sorted(files, key=lambda path: (int(path.stem) if is_identifier(path.stem) else -1, path.name))
-
-
 def _isolate(job: SeriesJob) -> Report:
     """Prepare a series that crashed its process: find the files that do so, and leave them out."""
-    crashing = frozenset(path for path in _dicom_files(job.folder) if not alone(_survives, path, lost=lambda _: False))
+    crashing = frozenset(path for path in dicom_files(job.folder) if not alone(_survives, path, lost=lambda _: False))
     lost = Report(failures=[(job.folder, "crashes the process that converts it, or takes more memory than there is")])
     return alone(prepare_series, replace(job, crashing=crashing), lambda _: lost)
 

@@ -89,21 +89,18 @@ class SliceIndex:
         return np.arange(self.first[row], self.first[row + 1]) if row >= 0 else np.zeros(0, dtype=np.int64)
 
     def right_to_left(self) -> Ints:
-        """All rows, series after series, each by increasing patient x (the patient's right to left).
+        """All rows, series after series, each along its stack from the patient's right to the left.
 
-        A series with a slice of unknown position, and slices at one position, stand by instance number.
+        As `feet_to_head` does it.
         """
-        x = self.position[:, 0]
-        series_row = np.repeat(np.arange(len(self.series)), np.diff(self.first))
-        unknown = np.zeros(len(self.series), dtype=bool)
-        unknown[series_row[np.isnan(x)]] = True
-        return np.lexsort((self.instance, np.where(unknown[series_row], 0.0, x), series_row)).astype(np.int64)
+        return self._along(np.arange(len(self)), np.repeat(np.arange(len(self.series)), np.diff(self.first)), axis=0)
 
     def feet_to_head(self, rows: Ints, group: Ints) -> Ints:
         """Order slices of axial stacks along the stack, from the feet to the head, within each group.
 
         The order is that of the positions along the group's mean slice normal, because with tilted slices the z of
-        the first pixel alone can run against the stack. Unknown positions: by instance number.
+        the first pixel alone can run against the stack; along z where no orientation is known. A group with a slice
+        of unknown position, and slices at one position, stand by instance number.
 
         Parameters
         ----------
@@ -117,14 +114,19 @@ class SliceIndex:
         ndarray, shape (R)
             The same rows, group after group.
         """
-        normal = np.cross(self.orientation[rows, :3], self.orientation[rows, 3:])
-        normal *= np.where(normal[:, 2:] < 0, -1.0, 1.0)
+        return self._along(rows, group, axis=2)
+
+    def _along(self, rows: Ints, group: Ints, axis: int) -> Ints:
+        """Order slices along the mean normal of their group, turned to where a patient coordinate grows."""
+        normal = np.nan_to_num(np.cross(self.orientation[rows, :3], self.orientation[rows, 3:]))
+        normal *= np.where(normal[:, [axis]] < 0, -1.0, 1.0)
         mean = np.zeros((int(group.max(initial=-1)) + 1, 3))
         np.add.at(mean, group, normal)  # its length does not matter
-        height = (self.position[rows] * mean[group]).sum(axis=1)  # NaN for the group if one slice has no orientation
+        mean[~mean.any(axis=1), axis] = 1
+        place = (self.position[rows] * mean[group]).sum(axis=1)
         unknown = np.zeros(len(mean), dtype=bool)
-        unknown[group[np.isnan(height)]] = True
-        return rows[np.lexsort((self.instance[rows], np.where(unknown[group], 0.0, height), group))]
+        unknown[group[np.isnan(place)]] = True
+        return rows[np.lexsort((self.instance[rows], np.where(unknown[group], 0.0, place), group))]
 
     def along_stacks(self) -> tuple[Ints, Ints, Ints]:
         """All rows, series after series, along each stack: the order of the rows, their keys in it, each row's key.

@@ -134,6 +134,13 @@ def scan_pngs(folder: Path) -> Iterator[tuple[int, os.DirEntry[str]]]:
         return
 
 
+def read_png(path: Path) -> Pixels | None:
+    """Read a grey picture (H, W); None if it is absent or damaged. OpenCV by itself does not open every name."""
+    content = np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
+    image = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
+    return None if image is None else np.asarray(image, np.uint8)
+
+
 def open_volume(folder: Path) -> SeriesVolume:
     """Map the volume of a series, making it first when it is absent or stale.
 
@@ -180,7 +187,7 @@ def _decode(folder: Path, pngs: NDArray[np.int64]) -> tuple[NDArray[np.int64], P
     """Decode a series' PNGs into the table and the bytes of its volume."""
     images = []
     for instance in pngs[:, 0]:
-        image = cv2.imread(str(folder / f"{instance}.png"), cv2.IMREAD_GRAYSCALE)
+        image = read_png(folder / f"{instance}.png")
         if image is None:
             raise UserError(
                 f"{folder / f'{instance}.png'}: not a PNG that can be decoded; delete it and run scripts/prepare.py"

@@ -2,64 +2,73 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from lumbar.images.cache import is_identifier
+from lumbar.images.cache import LARGEST_INSTANCE, is_identifier, is_instance
 from lumbar.images.dicom import DicomError
+from lumbar.images.frames import order_frames
 from lumbar.parallel import ordered_map
 from lumbar.predict.headers import Header, read_header
-from lumbar.predict.recognition import choose, recognise
+from lumbar.predict.recognition import FEWEST_SLICES, choose, recognise
 from lumbar.predict.study_files import Numbers, SeriesFiles, StudyFiles
 
 BATCH: Final = 64
 """Headers that a process reads at a time."""
 
-LARGEST_INSTANCE: Final = 2**31 - 1
-"""The largest InstanceNumber that DICOM allows."""
+NEXT_ECHO: Final = 1.2
+"""Files of one series whose echo times differ by a greater factor are different echoes: proton density and T2."""
 
 Key = tuple[str, ...]
 
 
-def read_headers(paths: Sequence[Path], workers: int, problems: list[str]) -> list[Header]:
+def read_headers(paths: Sequence[Path], workers: int, problems: list[str], notes: list[str]) -> list[Header]:
     """Read the headers of the DICOM files among some files, as far as they belong to a series.
 
-    `problems` gets one line per file that is named ``.dcm``, or is MRI, and cannot be used; other files that are no
-    DICOM are passed over in silence.
+    `problems` gets one line per file that is named ``.dcm``, or is MRI, and cannot be used; `notes` one line that
+    counts the others that hold no image.
     """
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
-    headers = []
+    headers, others = [], []
     for batch in ordered_map(_try_headers, batches, workers, "headers", "batch") if batches else ():
         for found in batch:
-            if isinstance(found, str):
-                problems.append(found)
+            named = found.path.suffix.lower() == ".dcm"
+            if isinstance(found, DicomError):
+                if named or found.reason.startswith("cannot be read"):
+                    problems.append(str(found))
+                else:
+                    others.append(found.path)
             elif found.is_image or (found.series and found.modality not in ("MR", "")):
                 headers.append(found)
-            elif found.modality == "MR" or found.path.suffix.lower() == ".dcm":
+            elif found.modality == "MR" or named:
                 problems.append(f"{found.path}: holds no pixel data (not an image, or cut off before it)")
+            else:
+                others.append(found.path)
+    if others:
+        notes.append(f"{len(others)} files are no DICOM images and were passed over, the first: {others[0]}")
     return headers
 
 
-def _try_headers(paths: Sequence[Path]) -> list[Header | str]:
+def _try_headers(paths: Sequence[Path]) -> list[Header | DicomError]:
     """Read some headers, or the reason why not."""
-    found: list[Header | str] = []
+    found: list[Header | DicomError] = []
     for path in paths:
         try:
             found.append(read_header(path))
         except DicomError as error:
-            if path.suffix.lower() == ".dcm" or error.reason.startswith("cannot be read"):
-                found.append(str(error))
+            found.append(error)
     return found
 
 
 def group_studies(root: Path, headers: Iterable[Header], numbers: Numbers) -> list[StudyFiles]:
     """Group files into studies and series, and recognise the series.
 
-    A study is what has one StudyInstanceUID and one PatientID, and in Kaggle's layout one study folder; files without
-    either identifier go by their folders under `root`. A study takes the number of its folder if that has one; of
+    A study is what has one StudyInstanceUID, in Kaggle's layout one study folder; files without that identifier go by
+    PatientID, or else by their folders under `root`. A study takes the number of its folder if that has one; of
     several studies in one folder the largest does.
     """
     groups: dict[Key, list[Header]] = defaultdict(list)
@@ -77,8 +86,13 @@ def group_studies(root: Path, headers: Iterable[Header], numbers: Numbers) -> li
         number = numbers.study(folder.name if largest else "", *key)
         place = os.path.relpath(folder, root)
         count = len(in_folder[folder])
-        shared = f"its folder holds {count} patients or examinations, told apart by their identifiers"
-        studies.append(StudyFiles(number, place, _group_series(number, group, numbers), (shared,) if count > 1 else ()))
+        warnings = []
+        if count > 1:
+            warnings.append(f"its folder holds {count} patients or examinations, told apart by their identifiers")
+        patients = len({header.patient for header in group} - {""})
+        if patients > 1:
+            warnings.append(f"its files name {patients} patients; they are taken for one study all the same")
+        studies.append(StudyFiles(number, place, _group_series(number, group, numbers), tuple(warnings)))
     return studies
 
 
@@ -86,9 +100,9 @@ def _study_key(root: Path, header: Header) -> Key:
     """Give what all files of a study share."""
     folder = header.path.parent
     if _as_kaggle(folder):
-        return str(folder.parent), header.study, header.patient
+        return (str(folder.parent),)
     if header.study or header.patient:
-        return header.study, header.patient
+        return "study" if header.study else "patient", header.study or header.patient
     return (str(folder if root in (folder, folder.parent) else folder.parent),)
 
 
@@ -107,12 +121,7 @@ def _study_folder(group: Sequence[Header]) -> Path:
 
 def _group_series(study_id: int, group: Sequence[Header], numbers: Numbers) -> tuple[SeriesFiles, ...]:
     """Group a study's files into series; those used first."""
-    parts: dict[Key, list[Header]] = defaultdict(list)
-    for header in group:
-        folder = str(header.path.parent)
-        if header.series and not _as_kaggle(header.path.parent):
-            folder = ""
-        parts[folder, header.series or f"{header.text} {header.echo}"].append(header)
+    parts = _parts(group)
     keys = sorted(parts)
     by_folder: dict[Path, set[Key]] = defaultdict(set)
     for key in keys:
@@ -133,18 +142,50 @@ def _group_series(study_id: int, group: Sequence[Header], numbers: Numbers) -> t
     return tuple(sorted(series, key=lambda each: (each.kind is None, each.series_id)))
 
 
+def _parts(group: Sequence[Header]) -> dict[Key, list[Header]]:
+    """Part a study's files by series, and by echo time within each; files without one go with the longest.
+
+    In Kaggle's layout a folder is a series, unless it holds several that are each a stack.
+    """
+    counts = Counter((header.path.parent, header.series) for header in group)
+    changing = {folder for (folder, _), count in counts.items() if count < FEWEST_SLICES}  # from file to file
+    series: dict[Key, list[Header]] = defaultdict(list)
+    for header in group:
+        folder = header.path.parent
+        if _as_kaggle(folder):
+            key: Key = (str(folder), "" if folder in changing else header.series)
+        else:
+            key = ("", header.series) if header.series else (str(folder), header.text)
+        series[key].append(header)
+    parts: dict[Key, list[Header]] = defaultdict(list)
+    for key, headers in series.items():
+        echo, part = math.inf, key
+        for header in sorted(headers, key=lambda header: (math.isnan(header.echo), header.echo)):
+            if header.echo > NEXT_ECHO * echo:
+                part = (*key, f"{header.echo:g}")
+            echo = header.echo
+            parts[part].append(header)
+    return parts
+
+
 def _instances(headers: Sequence[Header]) -> dict[int, Path]:
     """Give the slices of a series their file names (Kaggle's layout), else InstanceNumber, else their order.
 
-    The same image twice counts once.
+    Their order is that along the stack, where numbers are absent or repeat. The same image twice counts once.
     """
-    single = list({(header.image or header.path, header.instance): header for header in headers}.values())
+    single = list(
+        {(header.image or header.path, header.instance, header.position): header for header in headers}.values()
+    )
     stems = [header.path.stem for header in single]
-    if _as_kaggle(single[0].path.parent) and all(map(is_identifier, stems)):
+    if _as_kaggle(single[0].path.parent) and all(map(is_instance, stems)):
         numbers = [int(stem) for stem in stems]
     else:
         numbers = [-1 if header.instance is None else header.instance for header in single]
-    order = sorted(range(len(single)), key=lambda n: (numbers[n], single[n].path))
-    if len(set(numbers)) < len(numbers) or min(numbers) < 0 or max(numbers) > LARGEST_INSTANCE:
-        return {rank: single[n].path for rank, n in enumerate(order, start=1)}
-    return {numbers[n]: single[n].path for n in order}
+    ordered = sorted(zip(numbers, single, strict=True), key=lambda each: (each[0], each[1].path))
+    if len(set(numbers)) == len(numbers) and min(numbers) >= 0 and max(numbers) <= LARGEST_INSTANCE:
+        return {number: header.path for number, header in ordered}
+    frames = [
+        {"ImagePositionPatient": header.position, "ImageOrientationPatient": header.orientation}
+        for _, header in ordered
+    ]
+    return {rank: ordered[place][1].path for rank, place in enumerate(order_frames(frames), start=1)}

@@ -13,19 +13,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import pydicom
-from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
 from lumbar.images.dicom import MOST_FRAMES, DicomError
+from lumbar.images.dicom_file import FileError, check_regular, parse
 from lumbar.images.frames import PER_FRAME, SHARED, frame_values
 from lumbar.images.geometry import are_directions
-from lumbar.images.pixels import PixelError, check_inflation, check_regular
 
 KEYWORDS: Final = (
     "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "InstanceNumber", "Modality", "ImageType",
     "SeriesDescription", "ProtocolName", "SequenceName", "ScanningSequence", "BodyPartExamined", "EchoTime",
-    "RepetitionTime", "InversionTime", "ImageOrientationPatient", "ContrastBolusAgent", "Rows",
+    "RepetitionTime", "InversionTime", "ImagePositionPatient", "ImageOrientationPatient", "ContrastBolusAgent", "Rows",
     "NumberOfFrames",
 )  # fmt: skip
 _TAGS: Final = [Tag(keyword) for keyword in (*KEYWORDS, SHARED, PER_FRAME)]
@@ -60,6 +59,8 @@ class Header:
     """Whether a contrast agent was given."""
     is_image: bool
     """Whether it says how many rows of pixels it has."""
+    position: tuple[float, ...] = ()
+    """ImagePositionPatient, mm; empty where absent."""
     frames: tuple[tuple[float, ...], ...] = ()
     """Of a multi-frame image, the orientation of each frame."""
 
@@ -80,19 +81,16 @@ def read_header(path: Path) -> Header:
     try:
         check_regular(path)
         with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
-            check_inflation(file)
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
+            dataset = parse(file, stop_before_pixels=True, specific_tags=_TAGS)
             values = {keyword: _values(dataset, keyword) for keyword in KEYWORDS}
             frames = int((_numbers(values["NumberOfFrames"]) or (1,))[0])
             if frames > 1 or SHARED in dataset:
                 return _with_frames(_header(path, values), dataset, min(max(frames, 1), MOST_FRAMES))
             return _header(path, values)
-    except PixelError as error:
+    except FileError as error:
         raise DicomError(path, str(error)) from error
     except OSError as error:
         raise DicomError(path, f"cannot be read ({error.strerror})") from error
-    except InvalidDicomError as error:
-        raise DicomError(path, "not a DICOM file (no 'DICM' marker)") from error
     except Exception as error:  # a damaged file can raise nearly anything; its text may quote tags
         raise DicomError(path, f"damaged or truncated DICOM file ({type(error).__name__})") from error
 
@@ -153,6 +151,7 @@ def _header(path: Path, values: Mapping[str, list[Any]]) -> Header:
         echo=times[0],
         repetition=times[1],
         inversion=times[2],
+        position=numbers["ImagePositionPatient"],
         orientation=_directions(orientation),
         contrast=bool(texts["ContrastBolusAgent"]),
         is_image=bool(numbers["Rows"]),

@@ -17,8 +17,8 @@ import pandas as pd
 from lumbar import tables
 from lumbar.anatomy import SERIES_TYPES
 from lumbar.cli import UserError
-from lumbar.images.cache import is_identifier
-from lumbar.predict.grouping import LARGEST_INSTANCE, group_studies, read_headers
+from lumbar.images.cache import is_instance
+from lumbar.predict.grouping import group_studies, read_headers
 from lumbar.predict.study_files import Numbers, SeriesFiles, StudyFiles, list_files
 
 Files = dict[str, dict[str, dict[int, Path]]]
@@ -32,7 +32,7 @@ class Inventory:
     studies: list[StudyFiles] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """One line for each folder that several studies share."""
+    """One line for each folder that several studies share, and one for all files that are no images."""
     by_header: frozenset[int] = frozenset()
     """Studies whose series were recognised by their headers."""
 
@@ -61,8 +61,8 @@ def take_inventory(root: Path, series_table: Path | None, leave_out: Path, worke
     paths = list_files(root, leave_out.absolute(), inventory.problems)
     if series_table is not None:
         paths = _take_listed(root, series_table, paths, numbers, inventory)
-    recognised = group_studies(root, read_headers(paths, workers, inventory.problems), numbers)
-    inventory.notes = [
+    recognised = group_studies(root, read_headers(paths, workers, inventory.problems, inventory.notes), numbers)
+    inventory.notes += [
         f"{root / folder}: holds {count} patients or examinations in one folder, told apart by their identifiers"
         for folder, count in Counter(study.folder for study in recognised).items()
         if count > 1
@@ -88,7 +88,7 @@ def _take_listed(root: Path, path: Path, paths: Sequence[Path], numbers: Numbers
         folders = file.relative_to(root).parts[:-1]
         if len(folders) != 2 or folders[0] not in listed:
             rest.append(file)
-        elif file.suffix.lower() == ".dcm" and is_identifier(file.stem) and int(file.stem) <= LARGEST_INSTANCE:
+        elif file.suffix.lower() == ".dcm" and is_instance(file.stem):
             files[folders[0]][folders[1]][int(file.stem)] = file
         elif file.suffix.lower() == ".dcm":
             inventory.problems.append(f"{file}: the file name is no instance number; expected for example 12.dcm")

@@ -90,7 +90,7 @@ def _number(taken: set[int], name: str, key: Sequence[str]) -> int:
     number = int(name) if is_identifier(name) else -1
     text = "\n".join(key)
     while number < 0 or number in taken:
-        text = hashlib.sha256(text.encode()).hexdigest()
+        text = hashlib.sha256(os.fsencode(text)).hexdigest()
         number = 10**8 + int(text[:15], 16) % (9 * 10**8)  # nine digits
     taken.add(number)
     return number

@@ -13,7 +13,7 @@ def make_download(data: Path) -> None:
     marks = [(1, 10, 1, "Left Subarticular Stenosis", "L1/L2", 5.0, 5.0)]
     write_table(pd.DataFrame(marks, columns=list(LABEL_COORDINATES.columns)), data, LABEL_COORDINATES)
     (data / "train_images" / "1" / "10").mkdir(parents=True)
-    (data / "train_images" / "1" / "10" / "1.dcm").touch()
+    (data / "train_images" / "1" / "10" / "1.DCM").touch()
 
 
 def test_the_exit_status_says_whether_the_data_is_fit(tmp_path: Path, run_script: Callable) -> None:

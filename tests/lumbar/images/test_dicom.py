@@ -11,6 +11,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLosslessSV1,
     RLELossless,
@@ -210,6 +211,16 @@ def test_files_that_are_no_dicom(path: Path, content: bytes, reason: str) -> Non
     path.write_bytes(content)
     with pytest.raises(DicomError, match=reason):
         read_slice(path)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize("left_out", ["preamble", "file information too"])
+def test_files_without_preamble(write_dicom: WriteDicom, path: Path, syntax: pydicom.uid.UID, left_out: str) -> None:
+    content = write_dicom(path, RAMP, syntax).read_bytes()
+    start = 132 if left_out == "preamble" else 144 + int.from_bytes(content[140:144], "little")
+    path.write_bytes(content[start:])
+    assert np.array_equal(read_slice(path).pixels, RAMP)
+    assert read_tags(path)["PixelSpacing"] == (0.5, 0.75)
 
 
 @pytest.mark.parametrize(

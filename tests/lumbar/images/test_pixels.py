@@ -13,6 +13,7 @@ import pytest
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
+from lumbar.images import dicom_file
 from lumbar.images import pixels as module
 from lumbar.images.dicom import DicomError, read_slice, read_tags
 from lumbar.images.preparation import SeriesJob, prepare_series
@@ -104,7 +105,7 @@ def test_long_runs_are_counted_before_they_are_decoded(
 def test_a_file_that_inflates_without_end_is_refused(
     write_dicom: WriteDicom, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(dicom_file, "MOST_BYTES", 1 << 20)
     content = write_dicom(path, NOISE, DeflatedExplicitVRLittleEndian).read_bytes()
     start = 144 + int.from_bytes(content[140:144], "little")
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
@@ -148,6 +149,6 @@ def test_what_is_wrong_with_one_file_costs_that_file(
 
 def test_a_file_too_large_is_not_read(write_dicom: WriteDicom, path: Path) -> None:
     write_dicom(path, NOISE, ExplicitVRLittleEndian)
-    os.truncate(path, module.MOST_BYTES + 1)  # sparse
+    os.truncate(path, dicom_file.MOST_BYTES + 1)  # sparse
     with pytest.raises(DicomError, match="file of 256 MiB; more than 256 are not read"):
         read_slice(path)

@@ -72,13 +72,14 @@ def test_names_that_are_no_numbers_are_failures_and_hidden_or_other_files_are_no
     images: Path, write_dicom: WriteDicom, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_dicom(images / "100" / "3" / "scan.dcm", PIXELS)
+    write_dicom(images / "100" / "3" / "20000101000000.dcm", PIXELS)
     write_dicom(images / "100" / "t2" / "1.dcm", PIXELS)
     for name in (".DS_Store", "100/3/._2.dcm", "100/3/readme.txt"):
         (images / name).write_bytes(b"")
     report = prepare(images)
-    assert {path.name for path, _ in report.failures} == {"scan.dcm", "t2"}
+    assert {path.name for path, _ in report.failures} == {"scan.dcm", "20000101000000.dcm", "t2"}
     assert report.done == 4
-    assert capsys.readouterr().err.count("expected") == 2
+    assert capsys.readouterr().err.count("expected") == 3
 
 
 def test_a_second_file_with_an_instance_number_is_a_failure(images: Path) -> None:

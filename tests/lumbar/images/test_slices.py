@@ -82,6 +82,16 @@ def test_feet_to_head_follows_the_stack_even_where_z_runs_against_it():
     assert index.instance[ordered].tolist() == [4, 3, 2, 1]
 
 
+def test_right_to_left_follows_the_stack_even_where_x_runs_against_it():
+    turn = np.deg2rad(40)
+    orientation = (np.sin(turn), np.cos(turn), 0.0, 0.0, 0.0, -1.0)
+    normal = np.cross(orientation[:3], orientation[3:])  # to the right
+    positions = [tuple(4.0 * k * normal + 8.0 * k * np.array(orientation[:3])) for k in range(4)]
+    assert np.diff([position[0] for position in positions]).min() > 0
+    index = SliceIndex(meta_of([(10, 1 + k, position, 4, 4) for k, position in enumerate(positions)], orientation))
+    assert index.instance[index.right_to_left()].tolist() == [4, 3, 2, 1]
+
+
 def test_feet_to_head_takes_slices_of_opposite_orientation_together():
     up, down = (meta_of([(10, k, (0.0, 0.0, float(z)), 4, 4) for k, z in zs], axes) for zs, axes in (
         ([(1, 10), (3, -10)], AXIAL), ([(2, 0)], (1.0, 0.0, 0.0, 0.0, -1.0, 0.0))))  # fmt: skip

@@ -1,10 +1,12 @@
 """Studies and series in every layout, and everything that is not one."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pydicom
 import pytest
 
 from lumbar.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
@@ -93,15 +95,70 @@ def test_files_without_any_identifier_go_by_folders(tmp_path: Path, make_study: 
     assert kinds(take(tmp_path)) == [KINDS, KINDS]
 
 
-def test_two_patients_in_one_study_folder_are_separated(tmp_path: Path, make_study: MakeStudy) -> None:
-    make_study(tmp_path, 12)
-    make_study(tmp_path, 34, ("t1", "t2"), place=lambda study, kind, n: f"12/12{list(KINDS).index(KINDS[0])}/9{n}.dcm")
+def test_one_study_identifier_is_one_study_whatever_the_patient_is_called(
+    tmp_path: Path, make_study: MakeStudy
+) -> None:
+    for kind, patient in (("t1", "A"), ("t2", "B"), ("ax", "C")):
+        make_study(tmp_path, 12, (kind,), place=lambda study, kind, n: f"a/{kind}{n}", PatientID=patient)
     inventory = take(tmp_path)
-    assert len(inventory.studies) == 2
-    larger = next(study for study in inventory.studies if study.study_id == 12)
-    assert len(larger.used) == 3
-    assert all("holds 2 patients" in study.warnings[0] for study in inventory.studies)
-    assert len(inventory.notes) == 1
+    assert kinds(inventory) == [KINDS]
+    assert inventory.studies[0].warnings == ("its files name 3 patients; they are taken for one study all the same",)
+
+
+def test_in_kaggles_layout_folders_decide_though_identifiers_change_from_file_to_file(
+    tmp_path: Path, make_study: MakeStudy
+) -> None:
+    make_study(tmp_path, 12)
+    for number, path in enumerate(sorted(tmp_path.rglob("*.dcm"))):
+        dataset = pydicom.dcmread(path)
+        dataset.StudyInstanceUID = dataset.SeriesInstanceUID = f"1.2.{number}"
+        dataset.save_as(path)
+    inventory = take(tmp_path)
+    assert [study.study_id for study in inventory.studies] == [12]
+    assert {series.series_id: len(series.files) for series in inventory.studies[0].series} == {120: 5, 121: 5, 122: 35}
+    assert kinds(inventory) == [KINDS]
+
+
+def test_series_piled_in_one_numbered_folder_stay_apart(tmp_path: Path, make_study: MakeStudy) -> None:
+    make_study(tmp_path, 12, place=lambda study, kind, n: f"12/5/{ord(kind[1]) * 100 + n}.dcm")
+    assert kinds(take(tmp_path)) == [KINDS]
+
+
+def test_echoes_of_one_series_are_series_of_their_own(tmp_path: Path, make_study: MakeStudy) -> None:
+    for echo, shift in ((12, 0), (14, 5), (100, 10)):  # the first two are no factor of 1.2 apart
+        make_study(
+            tmp_path, 12, ("t2",), lambda study, kind, n, shift=shift: f"a/{n + shift}.dcm", EchoTime=echo,
+            RepetitionTime=3000, SeriesDescription="PD T2", SOPInstanceUID=None,
+        )  # fmt: skip
+    study = take(tmp_path).studies[0]
+    assert {series.kind: sorted(int(path.stem) for path in series.files.values()) for series in study.series} == {
+        SAGITTAL_T2: [11, 12, 13, 14, 15], None: list(range(1, 11)),
+    }  # fmt: skip
+    assert next(series.reason for series in study.series if not series.kind).startswith("sagittal PD is not used")
+
+
+def test_files_without_preamble_are_read(tmp_path: Path, make_study: MakeStudy) -> None:
+    make_study(tmp_path, 12)
+    for path in tmp_path.rglob("*.dcm"):
+        content = path.read_bytes()
+        path.with_suffix("").write_bytes(content[132:] if "1.dcm" in path.name else without_file_information(content))
+        path.unlink()
+    inventory = take(tmp_path)
+    assert kinds(inventory) == [KINDS]
+    assert sum(len(series.files) for series in inventory.studies[0].series) == 45
+    assert inventory.problems == inventory.notes == []
+
+
+def without_file_information(content: bytes) -> bytes:
+    return content[144 + int.from_bytes(content[140:144], "little") :]
+
+
+def test_a_name_that_is_no_text_stops_nothing(tmp_path: Path, make_study: MakeStudy) -> None:
+    make_study(tmp_path, 12, place=lambda study, kind, n: f"coffee/{kind}/{n}")
+    (tmp_path / "coffee").rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    inventory = take(tmp_path)
+    assert kinds(inventory) == [KINDS]
+    assert inventory.studies[0].study_id >= 10**8
 
 
 def test_the_same_image_twice_counts_once(tmp_path: Path, make_study: MakeStudy) -> None:
@@ -114,7 +171,28 @@ def test_the_same_image_twice_counts_once(tmp_path: Path, make_study: MakeStudy)
 def test_equal_instance_numbers_become_an_order(tmp_path: Path, make_study: MakeStudy) -> None:
     make_study(tmp_path, 12, ("t1",), place=lambda study, kind, n: f"a/{n}.dcm", InstanceNumber=7)
     files_by_number = take(tmp_path).studies[0].series[0].files
-    assert {number: path.name for number, path in files_by_number.items()} == {n: f"{n}.dcm" for n in range(1, 6)}
+    assert {number: path.name for number, path in files_by_number.items()} == {n: f"{6 - n}.dcm" for n in range(1, 6)}
+
+
+@pytest.mark.parametrize("number", [7, None])
+def test_slices_without_numbers_of_their_own_follow_one_another_in_space(
+    tmp_path: Path, make_study: MakeStudy, number: int | None
+) -> None:
+    make_study(tmp_path, 12, ("t1",), place=lambda study, kind, n: f"a/{3 * n % 5}.dcm", InstanceNumber=number)
+    files_by_number = take(tmp_path).studies[0].series[0].files
+    # Their normal points to the right, and the first lies rightmost.
+    assert [files_by_number[n].stem for n in range(1, 6)] == [str(3 * n % 5) for n in range(5, 0, -1)]
+
+
+def test_numbers_that_start_again_in_a_second_stack(tmp_path: Path, make_study: MakeStudy) -> None:
+    make_study(tmp_path, 12, ("ax",), place=lambda study, kind, n: f"a/{n}.dcm")
+    for path in (tmp_path / "a").iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.InstanceNumber = 1 + int(path.stem) % 18
+        dataset.save_as(path)
+    files_by_number = take(tmp_path).studies[0].series[0].files
+    # The feet have the highest numbers, and the normal of the slices points to the head.
+    assert [files_by_number[n].stem for n in range(1, 36)] == [str(n) for n in range(35, 0, -1)]
 
 
 def test_equal_series_numbers_of_two_studies_stay_apart(tmp_path: Path, make_study: MakeStudy) -> None:
@@ -157,6 +235,7 @@ def test_files_that_are_no_images_are_named_or_passed_over(tmp_path: Path, make_
     text = tmp_path / "12" / "120" / "99.dcm"
     text.write_text("not an image")
     (tmp_path / "12" / "notes.txt").write_text("passed over")
+    (tmp_path / "12" / "DICOMDIR").write_bytes(bytes(200))
     (tmp_path / ".hidden.dcm").write_text("passed over")
     (tmp_path / "empty.dcm").touch()
     inventory = take(tmp_path)
@@ -164,6 +243,8 @@ def test_files_that_are_no_images_are_named_or_passed_over(tmp_path: Path, make_
     assert inventory.problems == [
         f"{text}: not a DICOM file (no 'DICM' marker)", f"{tmp_path / 'empty.dcm'}: empty file",
     ]  # fmt: skip
+    passed = f"2 files are no DICOM images and were passed over, the first: {tmp_path / '12' / 'DICOMDIR'}"
+    assert inventory.notes == [passed]
 
 
 def test_folders_without_images_are_an_error(tmp_path: Path) -> None:
