@@ -99,7 +99,9 @@ def _number(taken: set[int], name: str, key: Sequence[str]) -> int:
 def list_files(root: Path, leave_out: Path, problems: list[str]) -> list[Path]:
     """List all files under a folder, sorted, but hidden ones and those in `leave_out`; both paths are absolute.
 
-    `problems` gets one line per folder that cannot be read.
+    Links are followed to files, and to folders that lie under `root` too; nothing is listed twice. `problems` gets one
+    line per folder that cannot be read, and per link to a folder elsewhere, which may be another patient's or have no
+    end.
 
     Raises
     ------
@@ -113,14 +115,28 @@ def list_files(root: Path, leave_out: Path, problems: list[str]) -> list[Path]:
         problems.append(f"{error.filename}: cannot be read ({error.strerror})")
 
     found: list[Path] = []
-    above: dict[Path, frozenset[tuple[int, int]]] = {}  # what each folder lies in, itself included
-    for folder, names, files in os.walk(root, onerror=note, followlinks=True):
-        here = Path(folder)
-        stat, parents = here.stat(), above.get(here.parent, frozenset())
-        if (stat.st_dev, stat.st_ino) in parents or here == leave_out:  # a link that leads back
-            names.clear()
-            continue
-        above[here] = parents | {(stat.st_dev, stat.st_ino)}
-        names[:] = [name for name in names if not name.startswith((".", "__MACOSX"))]
-        found += [here / name for name in files if not name.startswith(".")]
+    links: list[Path] = []
+    walked: set[str] = set()
+    pending = [root]
+    while pending:
+        for folder, names, files in os.walk(pending.pop(0), onerror=note):
+            real = os.path.realpath(folder)
+            if real in walked or Path(folder) == leave_out:
+                names.clear()
+                continue
+            walked.add(real)
+            names[:] = sorted(name for name in names if not name.startswith((".", "__MACOSX")))
+            for path in (Path(folder, name) for name in names):
+                if path.is_symlink() and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+                    pending.append(path)
+                elif path.is_symlink():
+                    problems.append(f"{path}: a link to a folder elsewhere, which is not followed; give that folder")
+            for path in (Path(folder, name) for name in files if not name.startswith(".")):
+                (links if path.is_symlink() else found).append(path)
+    listed = {os.path.realpath(path) for path in found} if links else set()
+    for path in sorted(links):
+        real = os.path.realpath(path)
+        if real not in listed:
+            listed.add(real)
+            found.append(path)
     return sorted(found)

@@ -265,12 +265,24 @@ def test_the_work_folder_is_not_searched_and_links_back_end(tmp_path: Path, make
     assert [study.study_id for study in inventory.studies] == [12]
 
 
-def test_linked_studies_are_found(tmp_path: Path, make_study: MakeStudy) -> None:
+def test_links_are_followed_to_files_and_within_the_folder_alone_and_nothing_is_listed_twice(
+    tmp_path: Path, make_study: MakeStudy
+) -> None:
     make_study(tmp_path / "archive", 12, ("t1",))
-    (tmp_path / "images").mkdir()
-    for study in (1, 2):
-        (tmp_path / "images" / str(study)).symlink_to(tmp_path / "archive" / "12")
-    assert [study.study_id for study in take(tmp_path / "images").studies] == [1, 2]
+    images = tmp_path / "images"
+    make_study(images / ".store", 34, ("t1",))
+    (images / "5" / "6").mkdir(parents=True)
+    for number in range(1, 6):
+        (images / "5" / "6" / f"{number}.dcm").symlink_to(tmp_path / "archive" / "12" / "120" / f"{number}.dcm")
+    (images / "5" / "6" / "again.dcm").symlink_to(images / "5" / "6" / "1.dcm")
+    for name, target in (("34", ".store/34"), ("35", ".store/34"), ("12", tmp_path / "archive"), ("7", "/proc")):
+        (images / name).symlink_to(target)
+    inventory = take(images)
+    assert [(study.study_id, len(study.series[0].files)) for study in inventory.studies] == [(5, 5), (34, 5)]
+    assert sorted(inventory.problems) == [
+        f"{images / name}: a link to a folder elsewhere, which is not followed; give that folder"
+        for name in ("12", "7")
+    ]
 
 
 @pytest.mark.usefixtures("forked")
