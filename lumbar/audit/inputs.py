@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -85,12 +85,16 @@ class Inputs:
                     self._admit(name, read_table(data, table))
                 except UserError as error:
                     self.problems.append(Finding("error", f"{table.path} can be read", str(error), cases=1, total=1))
-        self.files = {split: _list_slices(data / f"{split}_images", ".dcm") for split in SPLITS}
+        closed: list[str] = []
+        self.files = {split: _list_slices(data / f"{split}_images", ".dcm", closed) for split in SPLITS}
         self.caches = {
-            version: _list_slices(cache_dir(data / "train_images", version), ".png")
+            version: _list_slices(cache_dir(data / "train_images", version), ".png", closed)
             for version in VERSIONS
             if cache_dir(data / "train_images", version).is_dir()
         }
+        if closed:
+            text = "what is in them is left out"
+            self.problems.append(judge("folders can be read", closed, len(closed), text, error_above=0))
 
     def _admit(self, name: str, rows: pd.DataFrame) -> None:
         """Keep the rows of a table whose identifiers are whole numbers, as everything that joins them needs."""
@@ -135,20 +139,33 @@ def records(rows: pd.DataFrame) -> Iterator[Any]:
     return iter(rows.itertuples())
 
 
-def _list_slices(images: Path, suffix: str) -> pd.DataFrame:
-    """List ``<study>/<series>/<instance><suffix>``; files and folders of other names are left out."""
+def _list_slices(images: Path, suffix: str, closed: list[str]) -> pd.DataFrame:
+    """List ``<study>/<series>/<instance><suffix>``; files and folders of other names are left out.
+
+    `closed` gets the folders that may not be read.
+    """
     rows = [
         (study, series, int(Path(file.name).stem))
-        for study, study_folder in _numbered_folders(images)
-        for series, series_folder in _numbered_folders(study_folder)
-        for file in os.scandir(series_folder)
+        for study, study_folder in _numbered_folders(images, closed)
+        for series, series_folder in _numbered_folders(study_folder, closed)
+        for file in _scan(series_folder, closed)
         if file.name.lower().endswith(suffix) and is_instance(Path(file.name).stem)
     ]
     return pd.DataFrame(sorted(rows), columns=["study_id", "series_id", "instance_number"], dtype=np.int64)
 
 
-def _numbered_folders(folder: Path) -> Iterator[tuple[int, Path]]:
-    if folder.is_dir():
-        for each in os.scandir(folder):
-            if is_identifier(each.name) and each.is_dir():
-                yield int(each.name), Path(each.path)
+def _numbered_folders(folder: Path, closed: list[str]) -> Iterator[tuple[int, Path]]:
+    for each in _scan(folder, closed):
+        if is_identifier(each.name) and each.is_dir():
+            yield int(each.name), Path(each.path)
+
+
+def _scan(folder: Path, closed: list[str]) -> Iterable[os.DirEntry[str]]:
+    """List a folder; one that is not there, or may not be read, has nothing."""
+    try:
+        return list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        closed.append(f"{folder} ({error.strerror})")
+        return ()

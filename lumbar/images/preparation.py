@@ -78,6 +78,10 @@ def prepare_series(job: SeriesJob) -> Report:
     A series whose folder is gone loses its cached slices. The report has a metadata row for each usable slice.
     """
     report = Report()
+    try:
+        files = dicom_files(job.folder)
+    except OSError as error:
+        return Report(failures=[(job.folder, f"cannot be read ({error.strerror}); its cached slices stay")])
     caches = [
         CachedSeries(cache_dir(job.images, version) / job.study / job.series, version, job.force)
         for version in job.versions
@@ -85,7 +89,7 @@ def prepare_series(job: SeriesJob) -> Report:
     present: set[int] = set()
     several: list[MultiFrameError] = []
     used: list[Path] = []
-    for path in dicom_files(job.folder):
+    for path in files:
         if not is_instance(path.stem) or int(path.stem) in present:
             reason = (
                 f"no instance number (up to {LARGEST_INSTANCE}), or a second file with it; expected for example 12.dcm"
@@ -239,10 +243,15 @@ def _series(folder: Path, misnamed: list[tuple[Path, str]]) -> Iterator[tuple[st
 
 
 def _folders(folder: Path, misnamed: list[tuple[Path, str]]) -> Iterator[Path]:
-    """List the folders whose names are identifiers; note the others."""
-    if not folder.is_dir():
+    """List the folders whose names are identifiers; note the others, and those that may not be read."""
+    try:
+        present = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
         return
-    for path in sorted(folder.iterdir()):
+    except OSError as error:
+        misnamed.append((folder, f"cannot be read ({error.strerror})"))
+        return
+    for path in present:
         if path.name.startswith(".") or not path.is_dir():
             continue
         if is_identifier(path.name):

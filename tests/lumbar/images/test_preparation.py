@@ -82,6 +82,29 @@ def test_names_that_are_no_numbers_are_failures_and_hidden_or_other_files_are_no
     assert capsys.readouterr().err.count("expected") == 3
 
 
+@pytest.mark.usefixtures("forked")
+@pytest.mark.parametrize("closed", ["100/3", "100"])
+def test_a_folder_that_may_not_be_read_costs_its_series_and_no_cached_slice(
+    images: Path, write_dicom: WriteDicom, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    write_dicom(images / "200" / "4" / "1.dcm", PIXELS)
+    prepare(images)
+    forbidden, iterdir = images / closed, Path.iterdir
+
+    def refuse(folder: Path) -> Any:
+        if folder.is_relative_to(forbidden):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    report = prepare(images)
+    assert (forbidden, "cannot be read (Permission denied)") in [
+        (path, text.partition(";")[0]) for path, text in report.failures
+    ]
+    assert (report.kept, report.removed) == ((3, 0) if closed == "100/3" else (1, 0))
+    assert len(list(images.parent.glob("train_images_v0?/*/*/*.png"))) == 2 * 5
+
+
 def test_a_second_file_with_an_instance_number_is_a_failure(images: Path) -> None:
     (images / "100/3/2.DCM").write_bytes((images / "100/3/11.dcm").read_bytes())
     report = prepare(images)
