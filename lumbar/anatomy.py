@@ -90,6 +90,3 @@ def condition_title(condition: str) -> str:
 
 CONDITION_BY_TITLE: Final = {condition_title(condition): condition for condition in CONDITIONS}
 """Condition by the title that ``train_label_coordinates.csv`` uses."""
-
-LEVEL_BY_LABEL: Final = dict(zip(LEVEL_LABELS, LEVELS, strict=True))
-"""Level by the label that ``train_label_coordinates.csv`` uses."""

@@ -1,12 +1,15 @@
 """Every table in the data folder: where it lies, its columns, which step makes it, how it is read and written.
 
-A table is read through `read_table`, which says in one line which file or column is missing and which command makes
-it, and written through `write_table`, which is atomic and gives the same bytes for the same rows.
+A table is read through `read_table`, the one gate of every command: it says in one line which file or column is missing
+and which command makes it, and what `lumbar.table_checks` finds wrong with it. It is written through `write_table`,
+which is atomic and gives the same bytes for the same rows.
 """
 
 from __future__ import annotations
 
 import gzip
+import logging
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +19,9 @@ import pandas as pd
 from lumbar.anatomy import GRADE_COLUMNS, TARGETS
 from lumbar.cli import UserError
 from lumbar.files import atomic_path, read_pickle
+from lumbar.table_checks import Flaw, parse_csv, require_columns, usable_rows
+
+_log = logging.getLogger(__name__)
 
 DOWNLOAD: Final = "scripts/download_data.sh (or scripts/make_phantom.py for a synthetic competition)"
 
@@ -32,11 +38,14 @@ class Table:
         Columns that every reader may rely on, in order.
     made_by : str
         The command that makes it.
+    key : str, optional
+        Column whose values stand once; of several rows the first counts.
     """
 
     path: str
     columns: tuple[str, ...]
     made_by: str
+    key: str | None = None
 
 
 SERIES_COLUMNS: Final = ("study_id", "series_id", "series_description")
@@ -50,8 +59,8 @@ LABEL_COORDINATES: Final = Table(
     ("study_id", "series_id", "instance_number", "condition", "level", "x", "y"),
     DOWNLOAD,
 )
-TRAIN_SERIES: Final = Table("train_series_descriptions.csv", SERIES_COLUMNS, DOWNLOAD)
-TEST_SERIES: Final = Table("test_series_descriptions.csv", SERIES_COLUMNS, DOWNLOAD)
+TRAIN_SERIES: Final = Table("train_series_descriptions.csv", SERIES_COLUMNS, DOWNLOAD, key="series_id")
+TEST_SERIES: Final = Table("test_series_descriptions.csv", SERIES_COLUMNS, DOWNLOAD, key="series_id")
 SAMPLE_SUBMISSION: Final = Table("sample_submission.csv", ("row_id", *GRADE_COLUMNS), DOWNLOAD)
 FOLDS: Final = Table("train_folded_v1.csv", (*SERIES_COLUMNS, "fold", *TARGETS), "scripts/make_folds.py")
 META: Final = Table(
@@ -107,8 +116,11 @@ VERTEBRA_OUTLINES: Final = "spinenet/vert_dicts_v0/{series_id}_vert_dicts.p"
 """SpineNet's detections of one sagittal series, relative to the data folder."""
 
 
-def read_table(data: Path, table: Table) -> pd.DataFrame:
-    """Read a table and check that it has its columns.
+def read_table(data: Path, table: Table, flaws: list[Flaw] | None = None) -> pd.DataFrame:
+    """Read a table: its columns are there, and its rows can be used.
+
+    What spoils the whole file is an error; what spoils a row costs that row, and is counted. The policy stands in
+    `lumbar.table_checks`.
 
     Parameters
     ----------
@@ -116,6 +128,8 @@ def read_table(data: Path, table: Table) -> pd.DataFrame:
         The data folder.
     table : Table
         One of the tables above.
+    flaws : list of Flaw, optional
+        Gets what was mended or left out; without it, each is a warning in the log.
 
     Returns
     -------
@@ -125,18 +139,30 @@ def read_table(data: Path, table: Table) -> pd.DataFrame:
     Raises
     ------
     UserError
-        If the file is absent or unreadable, or lacks a column; names the command that makes it.
+        If the file is absent, unreadable or damaged, or lacks a column; names the command that makes it.
     """
     path = data / table.path
     if not path.is_file():
         raise UserError(f"{path}: no such file; make it with {table.made_by}")
+    found: list[Flaw] = []
     try:
-        frame = read_pickle(path) if path.suffix == ".pkl" else pd.read_csv(path)
-    except (ValueError, OSError, EOFError) as error:
+        if path.suffix == ".pkl":
+            frame = read_pickle(path)
+            if not isinstance(frame, pd.DataFrame):
+                raise ValueError(f"holds no table, but {type(frame).__name__}")
+            require_columns(frame.columns, table.columns)
+        else:
+            content = path.read_bytes()
+            frame = parse_csv(gzip.decompress(content) if path.suffix == ".gz" else content, table.columns, found)
+        frame = usable_rows(frame, table.columns, table.key, found)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; make it again with {table.made_by}") from error
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}); make it again with {table.made_by}") from error
-    missing = [column for column in table.columns if column not in frame.columns]
-    if missing:
-        raise UserError(f"{path}: lacks the column(s) {', '.join(missing)}; make it again with {table.made_by}")
+    for flaw in found if flaws is None else ():
+        _log.warning("%s: %s", path, flaw)
+    if flaws is not None:
+        flaws += found
     return frame
 
 

@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api.types import is_integer_dtype
 from torch import Tensor
 
 from lumbar import tables
-from lumbar.anatomy import TARGETS
+from lumbar.anatomy import SERIES_TYPES, TARGETS
 from lumbar.cli import UserError, parser, run
 from lumbar.config import Config, describe, load_config
 from lumbar.engine import checkpoint
@@ -116,15 +115,13 @@ def write_folds(cfg: Config, labels: Path | None, folds: Path | None) -> Path:
     given = Path(cfg.data_dir) / cfg.folds_table if folds is None else folds
     needs = ("study_id", "fold") if labels else ("study_id", "fold", *TARGETS)
     rows = read_table(Path(), tables.Table(str(given), needs, tables.FOLDS.made_by)).drop_duplicates("study_id")
-    if not all(is_integer_dtype(rows[column]) for column in ("study_id", "fold")):
-        raise UserError(f"{given}: study_id and fold must be whole numbers in every row")
     if labels is not None:
         grades = read_table(Path(), dataclasses.replace(tables.TRAIN, path=str(labels)))
         rows = rows[["study_id", "fold"]].merge(grades[[*tables.TRAIN.columns]], on="study_id")
         if rows.empty:
             raise UserError(f"{labels} and {given} have no study_id in common")
     check_grades(rows)
-    rows = rows.assign(series_id=0, series_description="")
+    rows = rows.assign(series_id=0, series_description=SERIES_TYPES[0])  # no series is read
     return write_table(rows[list(tables.FOLDS.columns)], Path(cfg.weights_dir) / cfg.name, tables.FOLDS)
 
 

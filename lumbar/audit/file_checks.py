@@ -42,16 +42,6 @@ def series_have_slices(inputs: Inputs, split: str, table: str) -> Iterator[Findi
     )
 
 
-def series_are_described(inputs: Inputs) -> Iterator[Finding]:
-    """Look for series types that nothing reads, and series listed twice."""
-    series = inputs["series"]
-    unknown = series[~series["series_description"].isin(SERIES_TYPES)]
-    cases = [f"{row.series_id} {row.series_description!r}" for row in records(unknown)]
-    yield judge("series descriptions are known", cases, len(series), f"expected one of {', '.join(SERIES_TYPES)}")
-    twice = series.loc[series["series_id"].duplicated(), "series_id"]
-    yield judge("series are listed once", twice, len(series), "listed again; the first row counts")
-
-
 def studies_have_every_type(inputs: Inputs) -> Iterator[Finding]:
     """Count the studies that lack a series type, or have several of one."""
     counts = inputs["series"].groupby(["study_id", "series_description"]).size().unstack(fill_value=0)
@@ -106,7 +96,6 @@ CHECKS: Final = (
     studies_have_images,
     partial(series_have_slices, split="train", table="series"),
     partial(series_have_slices, split="test", table="test_series"),
-    series_are_described,
     studies_have_every_type,
     instances_are_numbered,
     caches_are_complete,

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import LEVELS, SCS
-from lumbar.audit.findings import Finding, judge
+from lumbar.audit.findings import Finding, judge, note
 from lumbar.cli import UserError, require_dir
 from lumbar.images.cache import VERSIONS, cache_dir, is_identifier, is_instance
 from lumbar.images.geometry import to_patient
 from lumbar.images.slices import tag_vectors
 from lumbar.labels.human import LEFT, human_points
+from lumbar.table_checks import Flaw
 from lumbar.tables import (
     DOWNLOAD,
     FOLDS,
@@ -47,9 +48,6 @@ TABLES: Final[dict[str, Table]] = {
 
 REQUIRED: Final = ("train", "series", "coordinates")
 """Tables without which nothing can be trained."""
-
-IDENTIFIERS: Final = ("study_id", "series_id", "instance_number")
-"""Columns of whole numbers."""
 
 
 class TableMissing(LookupError):
@@ -81,10 +79,7 @@ class Inputs:
         self.problems: list[Finding] = []
         for name, table in TABLES.items():
             if (data / table.path).is_file() or name in REQUIRED:
-                try:
-                    self._admit(name, read_table(data, table))
-                except UserError as error:
-                    self.problems.append(Finding("error", f"{table.path} can be read", str(error), cases=1, total=1))
+                self._read(name)
         closed: list[str] = []
         self.files = {split: _list_slices(data / f"{split}_images", ".dcm", closed) for split in SPLITS}
         self.caches = {
@@ -96,15 +91,18 @@ class Inputs:
             text = "what is in them is left out"
             self.problems.append(judge("folders can be read", closed, len(closed), text, error_above=0))
 
-    def _admit(self, name: str, rows: pd.DataFrame) -> None:
-        """Keep the rows of a table whose identifiers are whole numbers, as everything that joins them needs."""
-        columns = [column for column in IDENTIFIERS if column in rows]
-        numbers = rows[columns].apply(pd.to_numeric, errors="coerce")
-        whole = (numbers % 1 == 0).all(axis=1)
-        text = "rows with something else, left out"
-        bad = [" ".join(map(str, each)) for each in rows.loc[~whole, columns].to_numpy()]
-        self.problems.append(judge(f"identifiers in {TABLES[name].path} are whole numbers", bad, len(rows), text))
-        self.tables[name] = rows[whole].assign(**numbers[whole].astype(np.int64))
+    def _read(self, name: str) -> None:
+        """Read a table as every command does; what is wrong with it is a problem."""
+        table, flaws = TABLES[name], list[Flaw]()
+        try:
+            self.tables[name] = read_table(self.data, table, flaws)
+        except UserError as error:
+            self.problems.append(Finding("error", f"{table.path} can be read", str(error), cases=1, total=1))
+            return
+        self.problems.append(Finding("ok", f"{table.path} can be read", total=len(self.tables[name])))
+        for flaw in flaws:
+            found = note if flaw.harmless else judge
+            self.problems.append(found(f"{table.path}: {flaw.title}", flaw.cases, flaw.total, flaw.text))
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """Give a table by its name in `TABLES`; raises `TableMissing`, before which a check must not find anything."""

@@ -59,19 +59,6 @@ def folds_are_whole_patients(inputs: Inputs) -> Iterator[Finding]:
     yield judge("series have a fold", stray, len(series), "without one; run scripts/make_folds.py again")
 
 
-def labels_are_known(inputs: Inputs) -> Iterator[Finding]:
-    """Look for rows of unknown conditions or levels, or without coordinates."""
-    given = inputs["coordinates"]
-    unknown = given.loc[~given.index.isin(inputs.labels.index)]
-    cases = [f"{row.condition} {row.level} ({row.x}, {row.y})" for row in records(unknown)]
-    yield judge(
-        "labels have a known condition, level and position",
-        cases,
-        len(given),
-        "unknown condition or level, or no position",
-    )
-
-
 def labels_have_slices(inputs: Inputs) -> Iterator[Finding]:
     """Look for orphans: labels of a series or slice that is not there."""
     labels, files = inputs.labels, inputs.files["train"]
@@ -242,7 +229,6 @@ CHECKS: Final = (
     grades_are_known,
     studies_have_grades,
     folds_are_whole_patients,
-    labels_are_known,
     labels_have_slices,
     labels_are_on_their_type,
     points_are_complete,

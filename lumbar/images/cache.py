@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from lumbar.files import TEMPORARY, write_bytes, write_text
 from lumbar.images.dicom import DicomError, DicomSlice
 from lumbar.images.volumes import NAME as VOLUME
+from lumbar.table_checks import LARGEST, LARGEST_INSTANCE
 
 QUANTILES: Final = (0.005, 0.995)
 """Shares of a slice's pixels below the low and the high end of cache v04 (published)."""
@@ -166,12 +167,9 @@ def cache_dir(images: Path, version: str) -> Path:
 
 
 def is_identifier(name: str) -> bool:
-    """Tell whether a file or folder name is a whole number as identifiers are written: without leading zeros."""
-    return len(name) < 19 and name.isascii() and name.isdecimal() and str(int(name)) == name
-
-
-LARGEST_INSTANCE: Final = 2**31 - 1
-"""The largest InstanceNumber that DICOM allows."""
+    """Tell whether a file or folder name is an identifier as tables hold them, written without leading zeros."""
+    whole = len(name) < 19 and name.isascii() and name.isdecimal()
+    return whole and str(int(name)) == name and int(name) <= LARGEST
 
 
 def is_instance(name: str) -> bool:

@@ -21,12 +21,13 @@ from tqdm import tqdm
 from lumbar import tables
 from lumbar.cli import UserError, parser, require_dir
 from lumbar.files import TEMPORARY, locked
-from lumbar.images.cache import LARGEST_INSTANCE, CachedSeries, Source, cache_dir, is_identifier, is_instance, published
+from lumbar.images.cache import CachedSeries, Source, cache_dir, is_identifier, is_instance, published
 from lumbar.images.dicom import DicomError, MultiFrameError, read_slice, read_tags
 from lumbar.images.dicom_file import FileError, read_regular
 from lumbar.images.display import Turn, in_other_plane
 from lumbar.images.numbering import dicom_files, number_frames
 from lumbar.parallel import alone, ordered_map
+from lumbar.table_checks import LARGEST_INSTANCE
 
 LABELLED: Final = "train_images"
 """The image folder whose slices have labels, in pixels of the slices as they are stored."""

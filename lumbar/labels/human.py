@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 import numpy as np
@@ -14,7 +13,7 @@ from lumbar.anatomy import (
     CONDITION_PARTS,
     CONDITIONS,
     GRADES,
-    LEVEL_BY_LABEL,
+    LEVEL_LABELS,
     LEVELS,
     MISSING,
     NFN,
@@ -25,8 +24,6 @@ from lumbar.anatomy import (
 from lumbar.cli import UserError
 
 Ints = NDArray[np.int64]
-
-_log = logging.getLogger(__name__)
 
 LEFT, RIGHT = 0, 1
 """Column of each side in a pair of labels. Canal stenosis has no side and stands on the left."""
@@ -86,14 +83,10 @@ class StudyGrades:
 def human_points(coordinates: pd.DataFrame) -> pd.DataFrame:
     """Turn the competition's label coordinates into points; whatever needs human points takes them from here.
 
-    A row is a point if its condition and level are the competition's, its identifiers and its instance number whole
-    numbers, and x and y numbers. Other rows are left out, and a warning counts them; ``scripts/check_data.py`` lists
-    them.
-
     Parameters
     ----------
     coordinates : DataFrame
-        `lumbar.tables.LABEL_COORDINATES`.
+        `lumbar.tables.LABEL_COORDINATES`, as `lumbar.tables.read_table` gives them.
 
     Returns
     -------
@@ -101,21 +94,15 @@ def human_points(coordinates: pd.DataFrame) -> pd.DataFrame:
         `study_id, series_id, instance_number`, `x, y` (pixels), `condition` (of `CONDITIONS`), `part` (nfn, scs,
         ss), `side` (`LEFT` or `RIGHT`) and `level` (0 to 4); indexed as `coordinates`.
     """
-    whole = coordinates[["study_id", "series_id", "instance_number"]].apply(pd.to_numeric, errors="coerce")
-    place = coordinates[["x", "y"]].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    whole = coordinates[["study_id", "series_id", "instance_number"]].astype(np.int64)
     condition = coordinates["condition"].map(CONDITION_BY_TITLE)
-    level = coordinates["level"].map(LEVEL_BY_LABEL)
-    usable = condition.notna() & level.notna() & (whole % 1 == 0).all(axis=1) & np.isfinite(place).all(axis=1)
-    if not usable.all():
-        _log.warning("label coordinates: %d of %d rows are no points, and left out", (~usable).sum(), len(usable))
-    condition = condition[usable]
     part = condition.map(CONDITION_PARTS)
     side = [PART_CONDITIONS[p].index(c) for p, c in zip(part, condition, strict=True)]
-    return pd.concat([whole[usable].astype(np.int64), place[usable]], axis=1).assign(
+    return pd.concat([whole, coordinates[["x", "y"]].astype(np.float64)], axis=1).assign(
         condition=condition,
         part=part,
         side=np.array(side, dtype=np.int64),
-        level=level[usable].map(LEVELS.index).astype(np.int64),
+        level=coordinates["level"].map(LEVEL_LABELS.index).astype(np.int64),
     )
 
 

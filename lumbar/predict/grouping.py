@@ -9,13 +9,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from lumbar.images.cache import LARGEST_INSTANCE, is_identifier, is_instance
+from lumbar.images.cache import is_identifier, is_instance
 from lumbar.images.dicom import DicomError
 from lumbar.images.frames import order_frames
 from lumbar.parallel import ordered_map
 from lumbar.predict.headers import Header, read_header
 from lumbar.predict.recognition import FEWEST_SLICES, choose, recognise
 from lumbar.predict.study_files import Numbers, SeriesFiles, StudyFiles
+from lumbar.table_checks import LARGEST_INSTANCE
 
 BATCH: Final = 64
 """Headers that a process reads at a time."""

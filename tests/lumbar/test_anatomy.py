@@ -12,7 +12,6 @@ def test_targets_stand_in_the_order_of_the_competition() -> None:
 def test_titles_and_labels_are_those_of_the_coordinates_file() -> None:
     assert anatomy.condition_title("left_subarticular_stenosis") == "Left Subarticular Stenosis"
     assert anatomy.CONDITION_BY_TITLE["Spinal Canal Stenosis"] == "spinal_canal_stenosis"
-    assert anatomy.LEVEL_BY_LABEL["L5/S1"] == "l5_s1"
 
 
 def test_grade_shares_leave_only_the_missing_ones_out() -> None:

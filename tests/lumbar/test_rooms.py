@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LIBRARY = Path(__file__).parents[2] / "lumbar"
-TOP = ("anatomy", "tables", "cli", "config", "files", "parallel", "roles", "values")
+TOP = ("anatomy", "tables", "table_checks", "cli", "config", "files", "parallel", "roles", "values")
 ORDER = ("images", "labels", "phantom", "items", "nets", "engine", "localise", "grades", "predict", "html", "report",
          "audit")  # fmt: skip
 

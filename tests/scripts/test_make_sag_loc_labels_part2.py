@@ -3,7 +3,6 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -135,7 +134,7 @@ def test_without_outlines_the_error_names_the_way_out(data: Path, run_script: Ca
 
 def test_when_no_series_survives_nothing_is_written(data: Path, run_script: Callable) -> None:
     marks = read_table(data, LABEL_COORDINATES)
-    write_table(marks.assign(x=np.nan), data, LABEL_COORDINATES)
+    write_table(marks.assign(instance_number=999), data, LABEL_COORDINATES)
     done = run_script(SCRIPT, "--data", data, "--source", "coordinates", "--workers", 1)
     assert done.returncode == 1
     assert "no sagittal series can be labelled from coordinates; 6 dropped: no human point" in done.stderr

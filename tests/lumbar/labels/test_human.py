@@ -58,16 +58,3 @@ def test_human_points(condition, part, side, column):
 
 def test_no_points():
     assert len(human_points(marks_of("Spinal Canal Stenosis").iloc[:0])) == 0
-
-
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [("condition", "Stenosis"), ("condition", np.nan), ("level", "L6/S1"), ("x", "here"), ("y", np.nan),
-     ("x", np.inf), ("series_id", np.nan), ("instance_number", 1.5)],
-)  # fmt: skip
-def test_rows_that_are_no_points_are_left_out_and_counted(column, value, caplog):
-    good = marks_of("Spinal Canal Stenosis")
-    points = human_points(pd.concat([good.assign(**{column: value}), good], ignore_index=True))
-    assert points.index.tolist() == [1]
-    pd.testing.assert_frame_equal(points.reset_index(drop=True), human_points(good))
-    assert "1 of 2 rows are no points" in caplog.text
