@@ -121,9 +121,9 @@ rule sagittal_labels:
     shell: "exec python scripts/make_sag_loc_labels_part2.py --data {DATA} --source {params.source}"
 
 rule check_data:
-    input: rules.prepare.output, rules.folds.output
-    output: f"{REPORTS}/check.html"
-    shell: "exec python scripts/check_data.py --data {DATA} --html {output}"
+    input: rules.prepare.output, rules.folds.output, SAGITTAL_LABELS
+    output: f"{REPORTS}/check.html", f"{REPORTS}/check.csv"
+    shell: "exec python scripts/check_data.py --data {DATA} --html {output[0]} --csv {output[1]}"
 
 rule train:
     input:

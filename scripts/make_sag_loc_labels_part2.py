@@ -102,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not kept:
         raise UserError(f"{args.data}: no sagittal series can be labelled from {args.source}; {_dropped(results)}")
     labels = pd.concat(kept, ignore_index=True)
+    if args.source == "coordinates":  # the published table, from outlines, has no such column
+        labels["source"] = args.source
     path = write_table(labels, args.data, SAGITTAL_LABELS)
     print(f"{len(marks) - len(human)} of {len(marks)} human points left out, being misplaced")
     print(_summary(labels, results))

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-import pandas as pd
-
 from lumbar.anatomy import SERIES_TYPES
 from lumbar.audit.findings import Finding, judge, note
-from lumbar.audit.inputs import Inputs, records
-from lumbar.tables import META, SLICE
+from lumbar.audit.inputs import Inputs, records, slice_names, without
+from lumbar.tables import META
 
 
 def studies_have_images(inputs: Inputs) -> Iterator[Finding]:
@@ -68,28 +66,37 @@ def instances_are_numbered(inputs: Inputs) -> Iterator[Finding]:
 def caches_are_complete(inputs: Inputs) -> Iterator[Finding]:
     """Look for slices without their PNG in a cache that was begun."""
     for version, pictures in inputs.caches.items():
-        missing = _without(inputs.files["train"], pictures)
+        missing = without(without(inputs.files["train"], pictures), inputs.scouts)
         text = "slices without a PNG; run scripts/prepare.py, it says which files it cannot read"
-        yield judge(f"cache {version} is complete", _names(missing), len(inputs.files["train"]), text)
+        yield judge(f"cache {version} is complete", slice_names(missing), len(inputs.files["train"]), text)
 
 
 def metadata_is_complete(inputs: Inputs) -> Iterator[Finding]:
     """Compare the metadata table with the files, both ways."""
     meta, files = inputs["meta"], inputs.files["train"]
     text = f"slices without a row; run {META.made_by}"
-    yield judge("metadata are complete", _names(_without(files, meta)), len(files), text)
+    missing = without(without(files, meta), inputs.scouts)
+    yield judge("metadata are complete", slice_names(missing), len(files), text)
+    text = "in another plane (a scout?); scripts/prepare.py leaves them out"
+    yield note("slices lie in the plane of their series", slice_names(inputs.scouts), len(files), text)
     text = "rows of slices that are not there any more; run scripts/prepare.py again"
-    yield judge("metadata describe slices that exist", _names(_without(meta, files)), len(meta), text)
+    yield judge("metadata describe slices that exist", slice_names(without(meta, files)), len(meta), text)
 
 
-def _without(rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
-    """Select the slices that another table lacks."""
-    absent = ~pd.MultiIndex.from_frame(rows[SLICE]).isin(pd.MultiIndex.from_frame(others[SLICE]))
-    return rows[absent]
-
-
-def _names(slices: pd.DataFrame) -> list[str]:
-    return [f"{row.study_id}/{row.series_id}/{row.instance_number}" for row in records(slices)]
+def slices_are_stored_as_usual(inputs: Inputs) -> Iterator[Finding]:
+    """Count series that are stored in another way than most."""
+    stored = inputs.storage
+    windows = stored["windows"].map(lambda count: f"{count} windows" if count else "no window")
+    for title, odd, words in (
+        ("pixels are stored uncompressed", stored["compressed"], stored["syntax"]),
+        ("pixels are stored unsigned", stored["signed"], "signed"),
+        ("the greatest pixel is white", stored["photometric"] == "MONOCHROME1", stored["photometric"]),
+        ("slices have one window", stored["windows"] != 1, windows),
+        ("a file holds one slice", stored["frames"] > 1, stored["frames"].astype(str) + " frames"),
+    ):
+        named = stored[["series_id"]].assign(words=words)[odd.astype(bool)]
+        cases = [f"{row.series_id} ({row.words})" for row in records(named)]
+        yield note(title, cases, len(stored), "series whose first file is otherwise; they are read all the same")
 
 
 CHECKS: Final = (
@@ -98,6 +105,7 @@ CHECKS: Final = (
     partial(series_have_slices, split="test", table="test_series"),
     studies_have_every_type,
     instances_are_numbered,
+    slices_are_stored_as_usual,
     caches_are_complete,
     metadata_is_complete,
 )

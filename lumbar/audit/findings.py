@@ -20,7 +20,7 @@ FEW: Final = 3
 """Fewer cases than this are odd ones out and no error, whatever their share of a small data set."""
 
 MAX_EXAMPLES: Final = 4
-"""How many cases a finding names."""
+"""How many cases a finding names on the screen and on the page; the table of findings (``--csv``) names all."""
 
 MAX_EXHIBITS: Final = 12
 """How many slices a finding shows."""
@@ -49,10 +49,10 @@ class Finding:
         What was looked for.
     text : str
         What it means, and what to do; a phrase without a full stop.
-    examples : str
-        The first cases.
+    named : tuple of str
+        The cases.
     cases, total : int
-        How many of how many.
+        How many of how many; no total where nothing can be counted.
     exhibits : tuple of Exhibit
         Slices to look at.
     """
@@ -60,10 +60,15 @@ class Finding:
     severity: Severity
     title: str
     text: str = ""
-    examples: str = ""
+    named: tuple[str, ...] = ()
     cases: int = 0
     total: int = 0
     exhibits: tuple[Exhibit, ...] = ()
+
+    @property
+    def examples(self) -> str:
+        """The first cases, in words."""
+        return ", ".join(self.named[:MAX_EXAMPLES]) + (", ..." if len(self.named) > MAX_EXAMPLES else "")
 
 
 def judge(
@@ -83,7 +88,7 @@ def judge(
     title : str
         What was looked for.
     cases : iterable
-        The offenders; the first few are named.
+        The offenders.
     total : int
         Out of how many.
     text : str
@@ -100,8 +105,9 @@ def judge(
         return Finding("ok", title, total=total)
     many = len(offenders) > error_above * total and (len(offenders) >= FEW or not error_above)
     severity: Severity = "error" if many else mildest
-    named = ", ".join(map(str, offenders[:MAX_EXAMPLES])) + (", ..." if len(offenders) > MAX_EXAMPLES else "")
-    return Finding(severity, title, text, named, len(offenders), total, tuple(exhibits[:MAX_EXHIBITS]))
+    return Finding(
+        severity, title, text, tuple(map(str, offenders)), len(offenders), total, tuple(exhibits[:MAX_EXHIBITS])
+    )
 
 
 def note(title: str, cases: Iterable[object], total: int, text: str, *, exhibits: Sequence[Exhibit] = ()) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +16,13 @@ from lumbar.anatomy import LEVELS, SCS
 from lumbar.audit.findings import Finding, judge, note
 from lumbar.cli import UserError, require_dir
 from lumbar.images.cache import VERSIONS, cache_dir, is_identifier, is_instance
+from lumbar.images.dicom import DicomError, read_storage, read_tags
+from lumbar.images.display import in_other_plane
 from lumbar.images.geometry import to_patient
+from lumbar.images.numbering import dicom_files
 from lumbar.images.slices import tag_vectors
 from lumbar.labels.human import LEFT, human_points
+from lumbar.labels.misplaced import misplaced
 from lumbar.table_checks import Flaw
 from lumbar.tables import (
     DOWNLOAD,
@@ -48,6 +53,10 @@ TABLES: Final[dict[str, Table]] = {
 
 REQUIRED: Final = ("train", "series", "coordinates")
 """Tables without which nothing can be trained."""
+
+
+STORAGE: Final = ("series_id", "files", "syntax", "compressed", "signed", "photometric", "windows", "frames")
+"""Of each series: how many files it has, and what `lumbar.images.dicom.read_storage` says of the first."""
 
 
 class TableMissing(LookupError):
@@ -82,6 +91,8 @@ class Inputs:
                 self._read(name)
         closed: list[str] = []
         self.files = {split: _list_slices(data / f"{split}_images", ".dcm", closed) for split in SPLITS}
+        self.storage = pd.concat([_read_storage(data / f"{split}_images", self.files[split]) for split in SPLITS])
+        self.files = {split: _with_frames(files, self.storage) for split, files in self.files.items()}
         self.caches = {
             version: _list_slices(cache_dir(data / "train_images", version), ".png", closed)
             for version in VERSIONS
@@ -121,20 +132,105 @@ class Inputs:
         return points.assign(level=points["level"].map(dict(enumerate(LEVELS))), side=side)
 
     @cached_property
+    def scouts(self) -> pd.DataFrame:
+        """Training slices in another plane than their series, which preparation leaves out of the metadata table."""
+        files = self.files["train"]
+        if "meta" not in self.tables:
+            return files[:0]
+        planes = self["meta"].groupby("series_id")["ImageOrientationPatient"].agg(list)
+        left_out = without(files[files["series_id"].isin(planes.index)], self["meta"])
+        chosen = []
+        for row in records(left_out):
+            path = self.data / "train_images" / str(row.study_id) / str(row.series_id) / f"{row.instance_number}.dcm"
+            try:
+                orientation = read_tags(path)["ImageOrientationPatient"]
+            except DicomError:  # preparation says what is wrong with it
+                orientation = None
+            chosen.append(in_other_plane([*planes[row.series_id], orientation])[-1])
+        return left_out[np.array(chosen, dtype=bool)]
+
+    @cached_property
     def placed_labels(self) -> pd.DataFrame:
-        """`labels` on slices of the metadata table, with ``img_w, img_h`` and ``towards_left`` (patient x, mm)."""
+        """`labels` on slices of the metadata table.
+
+        With ``img_w, img_h``; ``towards_left`` and ``towards_head``: patient x and z, mm, NaN where unknown; and
+        ``misplaced``: why a point cannot be right, as `lumbar.labels.misplaced.misplaced` says it.
+        """
         rows = self.labels.merge(self["meta"].drop(columns="study_id"), on=SLICE)
         position, orientation = (
             tag_vectors(rows["ImagePositionPatient"], 3),
             tag_vectors(rows["ImageOrientationPatient"], 6),
         )
         spacing, xy = tag_vectors(rows["PixelSpacing"], 2), rows[["x", "y"]].to_numpy(np.float64)
-        return rows.assign(towards_left=to_patient(xy, position, orientation, spacing)[:, 0])
+        place = to_patient(xy, position, orientation, spacing)
+        reasons = misplaced(rows.assign(level=rows["level"].map(LEVELS.index)))
+        return rows.assign(towards_left=place[:, 0], towards_head=place[:, 2], misplaced=reasons)
 
 
 def records(rows: pd.DataFrame) -> Iterator[Any]:
     """Go through the rows of a table as named tuples."""
     return iter(rows.itertuples())
+
+
+def target_name(row: Any) -> str:
+    """Write a target briefly: ``left NFN L4/L5``, ``SCS L1/L2``."""
+    side = "" if row.side == "canal" else f"{row.side} "
+    return f"{side}{row.part.upper()} {row.level.upper().replace('_', '/')}"
+
+
+def label_names(rows: pd.DataFrame) -> list[str]:
+    """Name labels by slice and target."""
+    return [f"{row.study_id}/{row.series_id}/{row.instance_number} {target_name(row)}" for row in records(rows)]
+
+
+def slice_names(rows: pd.DataFrame) -> list[str]:
+    """Name slices as their files."""
+    return [f"{row.study_id}/{row.series_id}/{row.instance_number}" for row in records(rows)]
+
+
+def without(rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """Select the slices that another table lacks."""
+    return rows[~pd.MultiIndex.from_frame(rows[SLICE]).isin(pd.MultiIndex.from_frame(others[SLICE]))]
+
+
+def along_stacks(meta: pd.DataFrame) -> pd.DataFrame:
+    """Order the slices of each series along its stack, towards the patient's left, back or head.
+
+    Returns
+    -------
+    DataFrame
+        `series_id, instance_number`, and ``along``, mm on the normal of the series' first slice; by series and place.
+    """
+    meta = meta.sort_values(SLICE)
+    position, axes = tag_vectors(meta["ImagePositionPatient"], 3), tag_vectors(meta["ImageOrientationPatient"], 6)
+    _, first, code = np.unique(meta["series_id"], return_index=True, return_inverse=True)
+    normal = np.cross(axes[:, :3], axes[:, 3:])[first]
+    main = np.abs(np.nan_to_num(normal)).argmax(axis=1)
+    normal *= np.where(normal[np.arange(len(normal)), main] < 0, -1, 1)[:, None]
+    along = np.sum(position * normal[code], axis=1)
+    return meta[SLICE].assign(along=along).sort_values(["series_id", "along"])
+
+
+def _read_storage(images: Path, files: pd.DataFrame) -> pd.DataFrame:
+    """Read how the first file of each series stores its slices; a file that cannot be read is left out."""
+    rows = []
+    counts = files.groupby(["study_id", "series_id"]).size()
+    for (study, series), count in zip(counts.index, counts, strict=True):
+        path = next(path for path in dicom_files(images / str(study) / str(series)) if is_instance(path.stem))
+        with suppress(DicomError):
+            rows.append({"series_id": series, "files": count, **read_storage(path)})
+    return pd.DataFrame(rows, columns=list(STORAGE))
+
+
+def _with_frames(files: pd.DataFrame, storage: pd.DataFrame) -> pd.DataFrame:
+    """Put the frames of a series of one file in its place, numbered from 1 as preparation does it."""
+    frames = storage.set_index("series_id").query("files == 1 and frames > 1")["frames"]
+    count = files["series_id"].map(frames).fillna(1).astype(int)
+    result = files.loc[files.index.repeat(count)]
+    number = result.groupby("series_id").cumcount() + 1
+    return result.assign(
+        instance_number=result["instance_number"].where(~result["series_id"].isin(frames.index), number)
+    )
 
 
 def _list_slices(images: Path, suffix: str, closed: list[str]) -> pd.DataFrame:

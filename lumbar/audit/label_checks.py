@@ -1,18 +1,15 @@
-"""Checks of what humans said, grades and coordinates, and of the folds: known, complete, at the right place."""
+"""Checks of what humans said, grades and coordinates, and of the folds: known and complete."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
-import numpy as np
 import pandas as pd
 
-from lumbar.anatomy import GRADES, LEVELS, NFN, PARTS, SAGITTAL_T1, SAGITTAL_T2, SCS, SERIES_TYPES, SS, TARGETS
-from lumbar.audit.findings import Exhibit, Finding, judge, note
-from lumbar.audit.inputs import Inputs, records
-from lumbar.html.pictures import Mark
-from lumbar.labels.sagittal_labels import CANAL_BEHIND, FORAMEN_ABOVE, MAX_DISTANCE
+from lumbar.anatomy import GRADES, LEVELS, PARTS, SAGITTAL_T1, SAGITTAL_T2, SERIES_TYPES, SS, TARGETS
+from lumbar.audit.findings import Finding, judge, note
+from lumbar.audit.inputs import Inputs, label_names, records
 from lumbar.tables import SLICE
 
 TYPE_OF_PART: Final = dict(zip(PARTS, SERIES_TYPES, strict=True))
@@ -71,30 +68,40 @@ def labels_have_slices(inputs: Inputs) -> Iterator[Finding]:
     )
     labels = labels[series]
     slices = pd.MultiIndex.from_frame(labels[SLICE]).isin(pd.MultiIndex.from_frame(files[SLICE]))
-    yield judge("labels have their slice", _names(labels[~slices]), len(labels), "labels on slices that are not there")
+    yield judge(
+        "labels have their slice", label_names(labels[~slices]), len(labels), "labels on slices that are not there"
+    )
 
 
 def labels_are_on_their_type(inputs: Inputs) -> Iterator[Finding]:
     """Look for conditions marked on a series type that does not show them, or in another study's series."""
     rows = inputs.labels.merge(inputs["series"].drop_duplicates("series_id"), on="series_id", suffixes=("", "_listed"))
     wrong = rows[rows["series_description"] != rows["part"].map(TYPE_OF_PART)]
-    yield judge("labels are on the right type of series", _names(wrong), len(rows), "marked on another type of series")
+    yield judge(
+        "labels are on the right type of series", label_names(wrong), len(rows), "marked on another type of series"
+    )
     stray = rows[rows["study_id"] != rows["study_id_listed"]]
-    yield judge("labels name their series' study", _names(stray), len(rows), "the series is another study's")
+    yield judge("labels name their series' study", label_names(stray), len(rows), "the series is another study's")
 
 
 def points_are_complete(inputs: Inputs) -> Iterator[Finding]:
-    """Look for targets marked twice, and for series with fewer than five levels of a condition."""
+    """Look for targets marked twice, and for series with fewer than five levels of a condition.
+
+    Subarticular points count per study: they stand on several axial series where one does not reach all levels.
+    """
     labels = inputs.labels
     twice = labels[labels.duplicated(["study_id", "condition", "level"])]
-    yield note("targets are marked once", _names(twice), len(labels), "marked again")
-    levels = labels.groupby(["series_id", "condition"])["level"].nunique().reset_index()
+    yield note("targets are marked once", label_names(twice), len(labels), "marked again")
     for part in PARTS:
-        marked = levels[levels["condition"].isin(labels.loc[labels["part"] == part, "condition"])]
-        few = [f"{row.series_id} ({row.level})" for row in records(marked[marked["level"] < len(LEVELS)])]
-        yield note(
-            f"{part.upper()} points at five levels", few, len(marked), "series and sides with fewer points (how many)"
-        )
+        whole = "study" if part == SS else "series"
+        points = labels[labels["part"] == part]
+        levels = points.groupby([f"{whole}_id", "side"])["level"].nunique().reset_index(name="levels")
+        few = [f"{row[1]} {row.side} ({row.levels})" for row in records(levels[levels["levels"] < len(LEVELS)])]
+        text = f"{'studies' if part == SS else 'series'} and sides with fewer points (how many)"
+        yield note(f"{part.upper()} points at five levels", few, len(levels), text)
+    axial = labels[labels["part"] == SS].groupby("study_id")["series_id"].nunique()
+    text = "studies with points on several"
+    yield note("SS points stand on one axial series", axial.index[axial > 1], len(axial), text)
 
 
 def grades_and_points_agree(inputs: Inputs) -> Iterator[Finding]:
@@ -113,66 +120,6 @@ def grades_and_points_agree(inputs: Inputs) -> Iterator[Finding]:
         yield note(name, named, len(total), text)
 
 
-def foramina_on_two_slices(inputs: Inputs) -> Iterator[Finding]:
-    """Look for left and right foramina of a level on one sagittal slice: scoliosis, or a mistake."""
-    pairs = _pairs(inputs.labels, NFN)
-    shared = pairs[pairs["instance_number"] == pairs["instance_number_right"]]
-    yield judge(
-        "left and right foramina on two slices",
-        _names(shared),
-        len(pairs),
-        "on one slice (a curved spine, or a slip)",
-        mildest="info",
-        error_above=0.5,
-        exhibits=_pair_exhibits(shared),
-    )
-
-
-def labels_are_inside(inputs: Inputs) -> Iterator[Finding]:
-    """Look for labels outside their image."""
-    rows = inputs.placed_labels
-    inside = rows["x"].between(0, rows["img_w"]) & rows["y"].between(0, rows["img_h"])
-    outside = rows[~inside]
-    exhibits = [_exhibit(row, (_mark(row),), f" at ({row.x:.0f}, {row.y:.0f})") for row in records(outside)]
-    yield judge("labels lie inside their image", _names(outside), len(rows), "outside", exhibits=exhibits)
-
-
-def left_is_left(inputs: Inputs) -> Iterator[Finding]:
-    """Look for left points that lie to the patient's right of their right counterparts."""
-    for part in (NFN, SS):
-        pairs = _pairs(inputs.placed_labels, part).dropna(subset=["towards_left", "towards_left_right"])
-        if part == NFN:
-            pairs = pairs[pairs["instance_number"] != pairs["instance_number_right"]]
-        swapped = pairs[pairs["towards_left"] < pairs["towards_left_right"]]
-        yield judge(
-            f"{part.upper()} left is on the patient's left",
-            _names(swapped),
-            len(pairs),
-            "left and right are swapped",
-            exhibits=_pair_exhibits(swapped),
-        )
-
-
-def labels_are_near_stage1(inputs: Inputs) -> Iterator[Finding]:
-    """Look for canal and foramen points far from the stage-1 level point of their slice, usual offsets undone."""
-    rows = inputs.placed_labels
-    stage1 = inputs["stage1"][[*SLICE, "level", "x", "y"]]
-    for part in (SCS, NFN):
-        both = rows[rows["part"] == part].merge(stage1, on=[*SLICE, "level"], suffixes=("", "_stage1"))
-        across = (both["x"] - both["x_stage1"]) / both["img_w"] - CANAL_BEHIND * (part == SCS)
-        down = (both["y"] - both["y_stage1"]) / both["img_h"] + FORAMEN_ABOVE * (part == NFN)
-        far = both[np.hypot(across, down) > MAX_DISTANCE]
-        exhibits = [_exhibit(row, (_mark(row), Mark(row.x_stage1, row.y_stage1, "stage1")), "") for row in records(far)]
-        yield judge(
-            f"{part.upper()} points lie near the stage-1 points",
-            _names(far),
-            len(both),
-            f"over {MAX_DISTANCE:.0%} of the image away",
-            error_above=0.2,
-            exhibits=exhibits,
-        )
-
-
 def series_have_stage1(inputs: Inputs) -> Iterator[Finding]:
     """Look for sagittal series that the sagittal localiser cannot learn from."""
     series = inputs["series"]
@@ -187,44 +134,6 @@ def series_have_stage1(inputs: Inputs) -> Iterator[Finding]:
     )
 
 
-def _pairs(labels: pd.DataFrame, part: str) -> pd.DataFrame:
-    """Pair the left with the right point of a level where both are on one series; the right's columns end in _right."""
-    points = labels[labels["part"] == part]
-    keys = ["study_id", "series_id", "level"]
-    return points[points["side"] == "left"].merge(points[points["side"] == "right"], on=keys, suffixes=("", "_right"))
-
-
-def _pair_exhibits(pairs: pd.DataFrame) -> list[Exhibit]:
-    """Show both points of each pair on the slice of the left one."""
-    exhibits = []
-    for row in records(pairs):
-        note = (
-            "" if row.instance_number == row.instance_number_right else f"; right on slice {row.instance_number_right}"
-        )
-        marks = (_mark(row), Mark(row.x_right, row.y_right, "right"))
-        exhibits.append(_exhibit(row, marks, note))
-    return exhibits
-
-
-def _mark(row: Any) -> Mark:
-    return Mark(row.x, row.y, row.side)
-
-
-def _exhibit(row: Any, marks: Sequence[Mark], note: str) -> Exhibit:
-    study, series, instance = row.study_id, row.series_id, row.instance_number
-    return Exhibit(int(study), int(series), int(instance), _target(row) + note, tuple(marks))
-
-
-def _names(rows: pd.DataFrame) -> list[str]:
-    return [f"{row.study_id}/{row.series_id}/{row.instance_number} {_target(row)}" for row in records(rows)]
-
-
-def _target(row: Any) -> str:
-    """Write a target briefly: ``left NFN L4/L5``, ``SCS L1/L2``."""
-    side = "" if row.side == "canal" else f"{row.side} "
-    return f"{side}{row.part.upper()} {row.level.upper().replace('_', '/')}"
-
-
 CHECKS: Final = (
     grades_are_known,
     studies_have_grades,
@@ -233,9 +142,5 @@ CHECKS: Final = (
     labels_are_on_their_type,
     points_are_complete,
     grades_and_points_agree,
-    foramina_on_two_slices,
-    labels_are_inside,
-    left_is_left,
     series_have_stage1,
-    labels_are_near_stage1,
 )

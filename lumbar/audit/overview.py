@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from lumbar.anatomy import CONDITION_PARTS, GRADES, PARTS, SERIES_TYPES, TARGETS
-from lumbar.audit.inputs import SPLITS, Inputs
+from lumbar.audit.inputs import SPLITS, Inputs, along_stacks
 from lumbar.images.slices import tag_vectors
 from lumbar.tables import META
+
+SAME_PLACE: Final = 0.01
+"""Distance up to which two slices lie at one place, mm."""
+
+WAYS: Final = {1: "to left or head", -1: "to right or feet", 0: "neither"}
+"""Which way instance numbers run."""
 
 
 def overview(inputs: Inputs) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -66,6 +73,7 @@ def _types(inputs: Inputs) -> pd.DataFrame:
                 "size, px": _sizes(slices),
                 "spacing, mm": _spread(spacing, "{:.2f}"),
                 "slice gap, mm": _spread(_gaps(slices), "{:.1f}"),
+                "numbered": _directions(slices),
             }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -109,14 +117,32 @@ def _sizes(slices: pd.DataFrame) -> str:
 
 def _gaps(slices: pd.DataFrame) -> pd.Series:
     """Median distance of neighbouring slices along the normal of the first slice, mm, per series."""
-    position, axes = tag_vectors(slices["ImagePositionPatient"], 3), tag_vectors(slices["ImageOrientationPatient"], 6)
-    keys = slices["series_id"].to_numpy()
-    _, first, code = np.unique(keys, return_index=True, return_inverse=True)
-    normal = np.cross(axes[:, :3], axes[:, 3:])[first][code] if len(keys) else np.empty((0, 3))
-    along = pd.DataFrame({"series_id": keys, "along": np.sum(position * normal, axis=1)}).sort_values(
-        ["series_id", "along"]
-    )
+    along = along_stacks(slices)
     return along.groupby("series_id")["along"].diff().groupby(along["series_id"]).median()
+
+
+def numbering(along: pd.DataFrame) -> pd.Series:
+    """Tell per series which way its instance numbers run: 1 as the stack does, -1 against it, 0 neither.
+
+    Slices at one place, and a series with a slice of unknown place, have no order that numbers could contradict.
+
+    Parameters
+    ----------
+    along : DataFrame
+        As `lumbar.audit.inputs.along_stacks` gives it.
+    """
+    steps = along.groupby("series_id")[["instance_number", "along"]].diff()
+    sign = np.sign(steps["instance_number"]).where(steps["along"] > SAME_PLACE)
+    extremes = sign.groupby(along["series_id"]).agg(["min", "max"])
+    known = along["along"].notna().groupby(along["series_id"]).all()
+    runs = extremes["min"].where(extremes["min"] == extremes["max"], 0).where(extremes["min"].notna(), 1)
+    return runs.where(known, 1).astype(int)
+
+
+def _directions(slices: pd.DataFrame) -> str:
+    """Count the series by the way their instance numbers run."""
+    counts = numbering(along_stacks(slices)).value_counts()
+    return ", ".join(f"{counts[way]} {name}" for way, name in WAYS.items() if way in counts) or "-"
 
 
 def as_text(rows: pd.DataFrame) -> list[str]:

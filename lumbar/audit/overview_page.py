@@ -42,7 +42,8 @@ def to_html(report: Report, data: Path) -> str:
 
 def _findings(label: str, findings: list[Finding]) -> Table:
     rows = [
-        (Cell(each.severity, style=f"severity {each.severity}"), each.title, f"{each.cases:,} of {each.total:,}",
+        (Cell(each.severity, style=f"severity {each.severity}"), each.title,
+         f"{each.cases:,} of {each.total:,}" if each.total else "",
          Cell(": ".join(filter(None, (each.text, each.examples))), style="text"))
         for each in findings
     ]  # fmt: skip

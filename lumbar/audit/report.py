@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import pandas as pd
 
 from lumbar.anatomy import TARGETS
-from lumbar.audit import file_checks, label_checks, slice_checks
+from lumbar.audit import file_checks, label_checks, place_checks, slice_checks
 from lumbar.audit.findings import SEVERITIES, Finding
 from lumbar.audit.inputs import TABLES, Inputs, TableMissing
 from lumbar.audit.overview import as_text, overview
@@ -19,8 +19,12 @@ Check = Callable[[Inputs], Iterator[Finding]]
 CHECKS: Final[tuple[Check, ...]] = (
     *file_checks.CHECKS,
     *label_checks.CHECKS,
+    *place_checks.CHECKS,
     *slice_checks.CHECKS,
 )
+
+CSV_COLUMNS: Final = ["severity", "check", "case", "text"]
+"""Columns of the table of findings."""
 
 
 class Report(NamedTuple):
@@ -70,6 +74,17 @@ def _verdict(inputs: Inputs, findings: list[Finding]) -> tuple[bool, str]:
     return True, f"fit to train on: {reason}"
 
 
+def to_csv(report: Report) -> str:
+    """Write every case of every finding as a row; a finding without cases is a row too."""
+    rows = [
+        (finding.severity, finding.title, case, finding.text)
+        for finding in report.findings
+        if finding.severity != "ok"
+        for case in finding.named or ("",)
+    ]
+    return pd.DataFrame(rows, columns=CSV_COLUMNS).to_csv(index=False, lineterminator="\n")
+
+
 def to_text(report: Report) -> str:
     """Write a report for a terminal."""
     lines = []
@@ -79,7 +94,8 @@ def to_text(report: Report) -> str:
     lines.append("Checks")
     for finding in report.findings:
         if finding.severity != "ok":
-            what = f"{finding.title}: {finding.cases:,} of {finding.total:,}; {finding.text}"
+            count = f"{finding.cases:,} of {finding.total:,}; " if finding.total else ""
+            what = f"{finding.title}: {count}{finding.text}"
             lines.append(f"  {finding.severity:<9}{what}" + (f": {finding.examples}" if finding.examples else ""))
     lines += [f"  ok       {finding.title} ({finding.total:,})" for finding in passed]
     return "\n".join([*lines, "", f"{report.data}: {report.verdict}"])

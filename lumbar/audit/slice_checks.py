@@ -10,7 +10,9 @@ import pandas as pd
 
 from lumbar.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
 from lumbar.audit.findings import Finding, judge, note
-from lumbar.audit.inputs import Inputs, records
+from lumbar.audit.inputs import Inputs, along_stacks, records
+from lumbar.audit.overview import numbering
+from lumbar.images.dicom import NUMBERS
 from lumbar.images.slices import tag_vectors
 
 GEOMETRY: Final = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
@@ -43,6 +45,9 @@ def tags_are_present(inputs: Inputs) -> Iterator[Finding]:
             meta["series_id"].nunique(),
             f"absent on {len(absent)} slices, which have no place in the patient then; series",
         )
+    for tag in NUMBERS:
+        series = meta.loc[meta[tag].isna(), "series_id"].unique()
+        yield note(f"{tag} is present", series, meta["series_id"].nunique(), "series without; nothing needs it")
 
 
 def sizes_are_usual(inputs: Inputs) -> Iterator[Finding]:
@@ -79,6 +84,13 @@ def positions_differ(inputs: Inputs) -> Iterator[Finding]:
     )
 
 
+def numbers_follow_the_stack(inputs: Inputs) -> Iterator[Finding]:
+    """Look for series whose instance numbers neither rise nor fall along their stack."""
+    direction = numbering(along_stacks(inputs["meta"]))
+    text = "series whose numbers start again, or jump; slices are ordered by position"
+    yield note("instance numbers follow the stack", direction.index[direction == 0], len(direction), text)
+
+
 def orientations_agree(inputs: Inputs) -> Iterator[Finding]:
     """Look for series that mix planes, hold stacks at several tilts, or are not what they are described as."""
     known = inputs["meta"].dropna(subset=["ImageOrientationPatient"])
@@ -103,4 +115,7 @@ def orientations_agree(inputs: Inputs) -> Iterator[Finding]:
         yield judge("orientation is as described", wrong, len(series), "series in another plane")
 
 
-CHECKS: Final = (tags_are_present, sizes_are_usual, spacing_is_plausible, positions_differ, orientations_agree)
+CHECKS: Final = (
+    tags_are_present, sizes_are_usual, spacing_is_plausible, positions_differ, numbers_follow_the_stack,
+    orientations_agree,
+)  # fmt: skip

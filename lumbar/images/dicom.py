@@ -183,6 +183,32 @@ def read_slice(path: Path, content: bytes | None = None, frame: int | None = Non
     return _guarded(path, lambda: _read_slice(path, content, frame))
 
 
+def read_storage(path: Path) -> dict[str, Any]:
+    """Read how a file stores its slices, without decoding its pixels.
+
+    Returns
+    -------
+    dict
+        ``syntax`` (str, the transfer syntax), ``compressed`` and ``signed`` (bool), ``photometric`` (str), ``windows``
+        (int, how many values WindowCenter has) and ``frames`` (int).
+
+    Raises
+    ------
+    DicomError
+        As `read_tags` does, but for several frames.
+    """
+    dataset, values = _guarded(path, lambda: _open(path, None, 0))
+    syntax = dataset.file_meta.TransferSyntaxUID
+    return {
+        "syntax": syntax.name,
+        "compressed": syntax.is_compressed,
+        "signed": values["PixelRepresentation"] == 1,
+        "photometric": values["PhotometricInterpretation"],
+        "windows": len(_floats(values["WindowCenter"])),
+        "frames": _frames(values),
+    }
+
+
 def _guarded(path: Path, read: Callable[[], Any]) -> Any:
     """Read from a file; whatever goes wrong is an error of this file, and no warning reaches the screen."""
     try:

@@ -19,8 +19,14 @@ def make_download(data: Path) -> None:
 def test_the_exit_status_says_whether_the_data_is_fit(tmp_path: Path, run_script: Callable) -> None:
     data, page = tmp_path / "data", tmp_path / "pages" / "check.html"
     make_download(data)
-    done = run_script("check_data.py", "--data", data, "--html", page)
+    table = tmp_path / "check.csv"
+    done = run_script("check_data.py", "--data", data, "--html", page, "--csv", table)
     assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(table, dtype=str)
+    assert ["warning", "studies have a Sagittal T1 series", "1"] in rows[
+        ["severity", "check", "case"]
+    ].to_numpy().tolist()
+    assert run_script("check_data.py", "--data", data, "--csv", table).returncode == 0
     assert "fit to train on: no errors" in done.stdout.splitlines()[-1]
     assert page.read_text().rstrip().endswith("</html>")
 
@@ -28,6 +34,16 @@ def test_the_exit_status_says_whether_the_data_is_fit(tmp_path: Path, run_script
     done = run_script("check_data.py", "--data", data)
     assert done.returncode == 1
     assert "not fit to train on: 'train_label_coordinates.csv can be read' fails" in done.stdout.splitlines()[-1]
+
+
+def test_a_table_of_findings_replaces_nothing_else(tmp_path: Path, run_script: Callable) -> None:
+    make_download(tmp_path)
+    done = run_script("check_data.py", "--data", tmp_path, "--csv", tmp_path / LABEL_COORDINATES.path)
+    assert done.returncode == 2
+    assert "train_label_coordinates.csv: is there already, and is no earlier output" in done.stderr
+    done = run_script("check_data.py", "--data", tmp_path, "--csv", tmp_path / "a", "--html", tmp_path / "a")
+    assert done.returncode == 2
+    assert "choose another" in done.stderr
 
 
 def test_a_folder_that_is_no_download_is_bad_use(tmp_path: Path, run_script: Callable) -> None:

@@ -31,8 +31,8 @@ SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 
 
 def meta_row(study: int, series: int, kind: str, number: int) -> dict[str, Any]:
-    """Slices 4 mm apart, from the patient's right to the left or from the feet up, the fourth through the middle."""
-    along = 4.0 * (number - 4)
+    """Slices 4 mm apart, from the patient's right to the left or from the head down, the fourth through the middle."""
+    along = 4.0 * (number - 4) * (-1 if kind == "Axial T2" else 1)
     return {
         "ImagePositionPatient": (-25.0, -25.0, along) if kind == "Axial T2" else (along, -25.0, 25.0),
         "ImageOrientationPatient": ORIENTATION.get(kind, SAGITTAL), "PixelSpacing": (0.5, 0.5),

@@ -1,15 +1,17 @@
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from pydicom.uid import RLELossless
 
 from lumbar.anatomy import TARGETS
 from lumbar.audit.findings import Finding, judge, note
 from lumbar.audit.inputs import Inputs
-from lumbar.audit.report import Report, to_text
+from lumbar.audit.report import Report, to_csv, to_text
 from lumbar.cli import UserError
 from lumbar.tables import (
     FOLDS,
@@ -91,10 +93,28 @@ NFN_LEFT = "series_id == 10 and level == 'L3/L4' and instance_number == 6"
         (LABEL_COORDINATES, lambda t: t[t["level"] != "L1/L2"], "graded targets have a point", "info", 20),
         (LABEL_COORDINATES, setting(NFN_LEFT, instance_number=2), "left and right foramina on two slices", "info", 1),
         (LABEL_COORDINATES, setting(NFN_LEFT, y=101.0), "labels lie inside their image", "warning", 1),
+        (LABEL_COORDINATES, setting(NFN_LEFT, x=2.9, y=97.1), "labels keep clear of the corners", "warning", 1),
+        (LABEL_COORDINATES, setting(NFN_LEFT, x=66.0), "points follow the levels of their series", "warning", 1),
+        (LABEL_COORDINATES, setting(f"{AXIAL} and x == 55 and level == 'L2/L3'", instance_number=5),
+         "levels follow each other downwards", "warning", 1),
+        (LABEL_COORDINATES, setting(f"{AXIAL} and x == 55 and level == 'L2/L3'", instance_number=4),
+         "levels follow each other downwards", "warning", 1),
+        (LABEL_COORDINATES, setting(f"{AXIAL} and x == 55 and level == 'L2/L3'", instance_number=7),
+         "left and right recesses on near slices", "warning", 1),
+        (LABEL_COORDINATES, setting(f"{AXIAL} and level == 'L1/L2'", series_id=22),
+         "SS points stand on one axial series", "info", 1),
+        (LABEL_COORDINATES, lambda t: t.query(f"not ({AXIAL} and level == 'L1/L2')"), "SS points at five levels",
+         "info", 2),
         (LABEL_COORDINATES, setting(NFN_LEFT, x=70.0), "NFN points lie near the stage-1 points", "warning", 1),
         (LABEL_COORDINATES, setting(NFN_LEFT, instance_number=1), "NFN left is on the patient's left", "warning", 1),
         (LABEL_COORDINATES, setting(f"{AXIAL} and x == 55", x=40.0), "SS left is on the patient's left", "error", 5),
         (SAGITTAL_LABELS, lambda t: t[t["series_id"] != 10], "sagittal series have stage-1 points", "warning", 1),
+        (TRAIN_SERIES, lambda t: t[t["series_id"] != 10], "studies get crops for NFN", "warning", 1),
+        (META, setting(AXIAL, ImagePositionPatient=(-25.0, -25.0, 90.0)), "studies get crops for SS", "warning", 1),
+        (META, lambda t: t[t["series_id"] != 12], "studies get crops for SS", "warning", 1),
+        (META, setting(f"{T1} and instance_number == 1", ImagePositionPatient=(30.0, -25.0, 25.0)),
+         "instance numbers follow the stack", "info", 1),
+        (META, setting(T1, SliceThickness=np.nan), "SliceThickness is present", "info", 1),
         (META, lambda t: t.iloc[1:], "metadata are complete", "warning", 1),
         (META, setting(f"{T1} and instance_number == 7", instance_number=8), "metadata describe slices that exist",
          "warning", 1),
@@ -119,6 +139,76 @@ def test_each_fault_is_found(
     assert (found.severity, found.cases) == (severity, cases)
     assert result.fit == (not any(finding.severity == "error" for finding in result.findings))
     to_text(result)
+
+
+def test_recesses_over_two_axial_series_are_complete_and_near_each_other(change: Change, report: Any) -> None:
+    change(LABEL_COORDINATES, setting(f"{AXIAL} and level == 'L1/L2'", series_id=22))
+    found = findings(report())
+    assert "SS points at five levels" not in found
+    assert "left and right recesses on near slices" not in found
+
+
+def test_slices_apart_are_counted_in_space(change: Change, report: Callable[[], Report]) -> None:
+    # A second stack between the slices of the first: number 7 lies between 3 and 4.
+    change(META, setting(f"{AXIAL} and instance_number == 7", ImagePositionPatient=(-25.0, -25.0, 2.0)))
+    change(LABEL_COORDINATES, setting(f"{AXIAL} and x == 55 and level == 'L2/L3'", instance_number=7))
+    assert "left and right recesses on near slices" not in findings(report())
+
+
+def test_labels_are_not_compared_with_what_was_made_of_them(change: Change, report: Callable[[], Report]) -> None:
+    change(SAGITTAL_LABELS, lambda t: t.assign(source="coordinates"))
+    change(LABEL_COORDINATES, setting(NFN_LEFT, x=60.0))
+    result = report()
+    found = findings(result)
+    assert set(found) == {"NFN points lie near the stage-1 points", "SCS points lie near the stage-1 points"}
+    assert all(
+        each.severity == "info" and "made of these (--source coordinates)" in each.text for each in found.values()
+    )
+    assert "  info     NFN points lie near the stage-1 points: not compared" in to_text(result)
+
+
+def test_every_case_is_a_row_of_the_table(change: Change, report: Callable[[], Report]) -> None:
+    change(LABEL_COORDINATES, setting(T1, y=101.0))
+    change(SAGITTAL_LABELS, lambda t: t.assign(source="coordinates"))
+    result = report()
+    rows = pd.read_csv(StringIO(to_csv(result)), keep_default_na=False)
+    assert rows.columns.tolist() == ["severity", "check", "case", "text"]
+    outside = rows[rows["check"] == "labels lie inside their image"]
+    assert len(outside) == 10
+    assert outside.iloc[0].tolist() == ["error", "labels lie inside their image", "1/10/6 left NFN L1/L2", "outside"]
+    assert outside["case"].is_unique
+    assert findings(result)["labels lie inside their image"].examples.count("NFN") == 4
+    assert (rows.loc[rows["check"] == "SCS points lie near the stage-1 points", "case"] == "").all()
+
+
+def test_a_scout_is_named_and_no_missing_slice(data: Path, change: Change, report: Any, write_dicom: Any) -> None:
+    scout = data / "train_images" / "1" / "10" / "7.dcm"
+    write_dicom(scout, np.zeros((8, 8), np.uint16), ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
+    (data / "train_images_v01" / "1" / "10" / "7.png").unlink()
+    change(META, lambda t: t.query(f"not ({T1} and instance_number == 7)"))
+    found = findings(report())
+    assert set(found) == {"slices lie in the plane of their series"}
+    assert found["slices lie in the plane of their series"].named == ("1/10/7",)
+    write_dicom(scout, np.zeros((8, 8), np.uint16))
+    assert set(findings(report())) == {"metadata are complete", "cache v01 is complete"}
+
+
+def test_series_stored_in_another_way_are_named(data: Path, report: Any, write_dicom: Any) -> None:
+    def store(series: int, **tags: Any) -> None:
+        path = data / "train_images" / str(series // 10) / str(series) / "1.dcm"
+        pixels = np.zeros((8, 8), np.int16 if tags.pop("signed", False) else np.uint16)
+        write_dicom(path, pixels, **({"WindowCenter": 5, "WindowWidth": 9} | tags))
+
+    store(10)
+    store(11, syntax=RLELossless, WindowCenter=[1, 2], WindowWidth=[3, 4])
+    store(12, PhotometricInterpretation="MONOCHROME1", WindowCenter=None)
+    store(20, signed=True)
+    assert {title: finding.named for title, finding in findings(report()).items()} == {
+        "pixels are stored uncompressed": ("11 (RLE Lossless)",),
+        "pixels are stored unsigned": ("20 (signed)",),
+        "the greatest pixel is white": ("12 (MONOCHROME1)",),
+        "slices have one window": ("11 (2 windows)", "12 (no window)"),
+    }
 
 
 def test_missing_slices_and_pictures_are_found(data: Path, report: Callable[[], Report]) -> None:
