@@ -78,6 +78,9 @@ class DicomError(UserError):
         self.path = path
         self.reason = " ".join(reason.split())
 
+    def __reduce__(self) -> tuple[type[DicomError], tuple[Any, ...]]:  # workers send it to their parent
+        return DicomError, (self.path, self.reason)
+
 
 @dataclass(frozen=True, eq=False)
 class DicomSlice:
@@ -119,6 +122,10 @@ class DicomSlice:
         return result
 
 
+CRASHES: Final = "crashes the decoder, or takes more memory than there is"
+"""What is wrong with a file whose reader does not come back."""
+
+
 class MultiFrameError(DicomError):
     """A file of several slices, read without saying which.
 
@@ -133,6 +140,9 @@ class MultiFrameError(DicomError):
     def __init__(self, path: Path, frames: list[dict[str, Any]]) -> None:
         super().__init__(path, f"multi-frame image ({len(frames)} frames)")
         self.frames = frames
+
+    def __reduce__(self) -> tuple[type[DicomError], tuple[Any, ...]]:
+        return MultiFrameError, (self.path, self.frames)
 
 
 def read_tags(path: Path, content: bytes | None = None, frame: int | None = None) -> dict[str, Any]:

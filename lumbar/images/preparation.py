@@ -22,7 +22,7 @@ from lumbar import tables
 from lumbar.cli import UserError, parser, require_dir
 from lumbar.files import TEMPORARY, locked
 from lumbar.images.cache import CachedSeries, Source, cache_dir, is_identifier, is_instance, published
-from lumbar.images.dicom import DicomError, MultiFrameError, read_slice, read_tags
+from lumbar.images.dicom import CRASHES, DicomError, MultiFrameError, read_slice, read_tags
 from lumbar.images.dicom_file import FileError, read_regular
 from lumbar.images.display import Turn, in_other_plane
 from lumbar.images.numbering import dicom_files, number_frames
@@ -100,7 +100,7 @@ def prepare_series(job: SeriesJob) -> Report:
         present.add(int(path.stem))
         try:
             if path in job.crashing:
-                raise DicomError(path, "crashes the decoder, or takes more memory than there is")
+                raise DicomError(path, CRASHES)
             _prepare_slice(job, path, int(path.stem), None, caches, report)
             used.append(path)
         except MultiFrameError as error:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from lumbar.images.cache import is_identifier, is_instance
-from lumbar.images.dicom import DicomError
+from lumbar.images.dicom import CRASHES, DicomError
 from lumbar.images.frames import order_frames
-from lumbar.parallel import ordered_map
+from lumbar.parallel import alone, ordered_map
 from lumbar.predict.headers import Header, read_header
 from lumbar.predict.recognition import FEWEST_SLICES, choose, recognise
 from lumbar.predict.study_files import Numbers, SeriesFiles, StudyFiles
@@ -35,7 +35,7 @@ def read_headers(paths: Sequence[Path], workers: int, problems: list[str], notes
     """
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
     headers, others = [], []
-    for batch in ordered_map(_try_headers, batches, workers, "headers", "batch") if batches else ():
+    for batch in ordered_map(_try_headers, batches, workers, "headers", "batch", lost=_try_alone):
         for found in batch:
             named = found.path.suffix.lower() == ".dcm"
             if isinstance(found, DicomError):
@@ -63,6 +63,15 @@ def _try_headers(paths: Sequence[Path]) -> list[Header | DicomError]:
         except DicomError as error:
             found.append(error)
     return found
+
+
+def _try_alone(paths: Sequence[Path]) -> list[Header | DicomError]:
+    """Read headers some of which crash the process that reads them."""
+
+    def lost(files: Sequence[Path]) -> list[Header | DicomError]:
+        return [DicomError(path, CRASHES) for path in files]
+
+    return [alone(_try_headers, [path], lost)[0] for path in paths]
 
 
 def group_studies(root: Path, headers: Iterable[Header], numbers: Numbers) -> list[StudyFiles]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from lumbar.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
 from lumbar.cli import UserError
-from lumbar.predict import study_files
+from lumbar.predict import headers, study_files
 from lumbar.predict.inventory import Inventory, take_inventory
 
 KINDS = [AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2]
@@ -245,6 +246,29 @@ def test_files_that_are_no_images_are_named_or_passed_over(tmp_path: Path, make_
     ]  # fmt: skip
     passed = f"2 files are no DICOM images and were passed over, the first: {tmp_path / '12' / 'DICOMDIR'}"
     assert inventory.notes == [passed]
+
+
+@pytest.mark.usefixtures("forked")
+def test_files_that_cannot_be_read_or_crash_their_process_cost_themselves(
+    tmp_path: Path, make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_study(tmp_path, 12)
+    deadly, text = tmp_path / "12" / "120" / "98.dcm", tmp_path / "12" / "120" / "99.dcm"
+    for path in (deadly, text):
+        path.write_text("not an image")
+
+    def read(path: Path) -> headers.Header:
+        if path == deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return headers.read_header(path)
+
+    monkeypatch.setattr("lumbar.predict.grouping.read_header", read)
+    inventory = take_inventory(tmp_path, None, NOWHERE, workers=2)
+    assert kinds(inventory) == [KINDS]
+    assert inventory.problems == [
+        f"{deadly}: crashes the decoder, or takes more memory than there is",
+        f"{text}: not a DICOM file (no 'DICM' marker)",
+    ]
 
 
 def test_folders_without_images_are_an_error(tmp_path: Path) -> None:
