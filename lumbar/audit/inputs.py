@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +22,7 @@ from lumbar.images.numbering import dicom_files
 from lumbar.images.slices import tag_vectors
 from lumbar.labels.human import LEFT, human_points
 from lumbar.labels.misplaced import misplaced
+from lumbar.parallel import ordered_map
 from lumbar.table_checks import Flaw
 from lumbar.tables import (
     DOWNLOAD,
@@ -91,7 +91,13 @@ class Inputs:
                 self._read(name)
         closed: list[str] = []
         self.files = {split: _list_slices(data / f"{split}_images", ".dcm", closed) for split in SPLITS}
-        self.storage = pd.concat([_read_storage(data / f"{split}_images", self.files[split]) for split in SPLITS])
+        folders = [
+            data / f"{split}_images" / str(row.study_id) / str(row.series_id)
+            for split, files in self.files.items()
+            for row in records(files.drop_duplicates(["study_id", "series_id"]))
+        ]
+        stored = ordered_map(_read_storage, folders, 1, "headers", "series")
+        self.storage = pd.DataFrame(filter(None, stored), columns=list(STORAGE))
         self.files = {split: _with_frames(files, self.storage) for split, files in self.files.items()}
         self.caches = {
             version: _list_slices(cache_dir(data / "train_images", version), ".png", closed)
@@ -211,15 +217,13 @@ def along_stacks(meta: pd.DataFrame) -> pd.DataFrame:
     return meta[SLICE].assign(along=along).sort_values(["series_id", "along"])
 
 
-def _read_storage(images: Path, files: pd.DataFrame) -> pd.DataFrame:
-    """Read how the first file of each series stores its slices; a file that cannot be read is left out."""
-    rows = []
-    counts = files.groupby(["study_id", "series_id"]).size()
-    for (study, series), count in zip(counts.index, counts, strict=True):
-        path = next(path for path in dicom_files(images / str(study) / str(series)) if is_instance(path.stem))
-        with suppress(DicomError):
-            rows.append({"series_id": series, "files": count, **read_storage(path)})
-    return pd.DataFrame(rows, columns=list(STORAGE))
+def _read_storage(folder: Path) -> dict[str, Any]:
+    """Read how the first file of a series stores its slices; nothing where it cannot be read."""
+    files = [path for path in dicom_files(folder) if is_instance(path.stem)]
+    try:
+        return {"series_id": int(folder.name), "files": len(files), **read_storage(files[0])}
+    except DicomError:  # preparation says what is wrong with it
+        return {}
 
 
 def _with_frames(files: pd.DataFrame, storage: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,9 @@ from lumbar.audit.findings import Finding, judge, note
 from lumbar.audit.inputs import Inputs
 from lumbar.audit.report import Report, to_csv, to_text
 from lumbar.cli import UserError
+from lumbar.images.geometry import SlicePlane
+from lumbar.phantom.dicom_writer import write_series
+from lumbar.phantom.plan import Encoding, PlannedSlice, SeriesPlan, Study
 from lumbar.tables import (
     FOLDS,
     LABEL_COORDINATES,
@@ -191,6 +194,20 @@ def test_a_scout_is_named_and_no_missing_slice(data: Path, change: Change, repor
     assert found["slices lie in the plane of their series"].named == ("1/10/7",)
     write_dicom(scout, np.zeros((8, 8), np.uint16))
     assert set(findings(report())) == {"metadata are complete", "cache v01 is complete"}
+
+
+def test_frames_of_one_file_are_slices(data: Path, report: Callable[[], Report]) -> None:
+    folder = data / "train_images" / "1" / "10"
+    planes = [SlicePlane.from_tags((4.0 * n, 0, 0), (0, 1, 0, 0, 0, -1), (1, 1)) for n in range(7)]
+    slices = tuple(PlannedSlice(plane, (8, 8), n) for n, plane in enumerate(planes, start=1))
+    series = SeriesPlan("Sagittal T1", "T1", slices, 4.0, 4.0, Encoding(one_file=True), 10)
+    study = Study(1, None, (series,), np.zeros(3))
+    for path in folder.iterdir():
+        path.unlink()
+    write_series(folder, study, series, "Sag T1", [np.zeros((8, 8), np.uint16)] * 7)
+    assert {title: finding.named for title, finding in findings(report()).items()} == {
+        "a file holds one slice": ("10 (7 frames)",)
+    }
 
 
 def test_series_stored_in_another_way_are_named(data: Path, report: Any, write_dicom: Any) -> None:

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pydicom
 import pytest
 from pydicom.pixels import apply_rescale
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.uid import EnhancedMRImageStorage, JPEG2000Lossless, RLELossless
 
+from lumbar.images.dicom import read_slice
 from lumbar.images.geometry import SlicePlane
 from lumbar.phantom.dicom_writer import write_series
 from lumbar.phantom.plan import Encoding, PlannedSlice, SeriesPlan, Study
@@ -75,6 +78,34 @@ def test_same_arguments_same_bytes_and_unique_identifiers(tmp_path):
     content = (tmp_path / "9.dcm").read_bytes()
     assert written(tmp_path).SOPInstanceUID == first.SOPInstanceUID and (tmp_path / "9.dcm").read_bytes() == content
     assert len({first.SOPInstanceUID, first.StudyInstanceUID, first.SeriesInstanceUID, first.FrameOfReferenceUID}) == 4
+
+
+def test_one_file_holds_the_same_slices(tmp_path):
+    moved = replace(PLANE, origin=PLANE.origin + 4.4 * PLANE.normal)
+    slices = (PlannedSlice(PLANE, (40, 32), 1), PlannedSlice(moved, (40, 32), 2))
+    series = SeriesPlan("Sagittal T1", "T1", slices, 4.0, 4.4, Encoding(slope=2.4), 702807833)
+    pixels = [PIXELS, PIXELS[::-1]]
+    for folder, encoding in (("single", series.encoding), ("joined", replace(series.encoding, one_file=True))):
+        planned = replace(series, encoding=encoding)
+        write_series(tmp_path / folder, Study(4003253, None, (planned,), np.zeros(3)), planned, "Sag T1", pixels)
+    assert [path.name for path in (tmp_path / "joined").iterdir()] == ["1.dcm"]
+    dataset = pydicom.dcmread(tmp_path / "joined" / "1.dcm")
+    assert dataset.SOPClassUID == EnhancedMRImageStorage and dataset.NumberOfFrames == 2
+    assert "ImagePositionPatient" not in dataset and "WindowCenter" not in dataset and "EchoTime" not in dataset
+    for number in (1, 2):
+        single = read_slice(tmp_path / "single" / f"{number}.dcm")
+        joined = read_slice(tmp_path / "joined" / "1.dcm", frame=number - 1)
+        assert (joined.stored == single.stored).all() and joined.window == single.window
+        tags = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
+                "SpacingBetweenSlices", "SeriesDescription")  # fmt: skip
+        assert {name: joined.tags[name] for name in tags} == {name: single.tags[name] for name in tags}
+
+
+def test_a_header_may_count_otherwise_than_the_files(tmp_path):
+    slices = (PlannedSlice(PLANE, (40, 32), 9, header_number=2),)
+    series = SeriesPlan("Sagittal T1", "T1", slices, 4.0, 4.4, Encoding(), 702807833)
+    write_series(tmp_path, Study(4003253, None, (series,), np.zeros(3)), series, "Sag T1", [PIXELS])
+    assert pydicom.dcmread(tmp_path / "9.dcm").InstanceNumber == 2
 
 
 def test_table_offset_moves_the_plane(tmp_path):
