@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -34,6 +35,9 @@ WHOLE: Final = {"study_id": LARGEST, "series_id": LARGEST, "source_series_id": L
 NUMBERS: Final = ("x", "y", "x_left", "y_left", "x_right", "y_right", "logits_mask", "left_nfn", "right_nfn", "scs")
 """Columns of numbers, finite ones."""
 
+LISTS: Final = ("mapped_ax_instance_number", "distance")
+"""Columns of lists of such numbers, none empty."""
+
 MAX_EXAMPLES: Final = 4
 """How many cases a message names."""
 
@@ -56,8 +60,9 @@ class Flaw(NamedTuple):
     """Nothing was lost."""
 
     def __str__(self) -> str:
-        more = ", ..." if len(self.cases) > MAX_EXAMPLES else ""
-        return f"{len(self.cases)} of {self.total} {self.text}: {', '.join(self.cases[:MAX_EXAMPLES])}{more}"
+        named = list(dict.fromkeys(self.cases))
+        more = ", ..." if len(named) > MAX_EXAMPLES else ""
+        return f"{len(self.cases)} of {self.total} {self.text}: {', '.join(named[:MAX_EXAMPLES])}{more}"
 
 
 def parse_csv(content: bytes, columns: Sequence[str], flaws: list[Flaw]) -> pd.DataFrame:
@@ -78,6 +83,8 @@ def parse_csv(content: bytes, columns: Sequence[str], flaws: list[Flaw]) -> pd.D
         If it is no such file, lacks a column or is damaged; the message goes on after the file's name.
     """
     text = _plain_text(content)
+    if not text.strip():
+        raise ValueError("is empty")
     ended = text.endswith(b"\n")
     text = b"\n" + text + (b"" if ended else b"\n")
     blank = _line_numbers(text)
@@ -147,22 +154,12 @@ def usable_rows(frame: pd.DataFrame, columns: Sequence[str], key: str | None, fl
     numbers = {name: _number(frame[name]) for name in columns if name in NUMBERS}
     good = {name: values >= 0 for name, values in whole.items()}
     fine = {name: pd.Series(np.isfinite(values), frame.index) for name, values in numbers.items()}
+    fine |= {name: frame[name].map(_is_list).astype(bool) for name in columns if name in LISTS}
     fine |= {name: values.isin(known[name]) for name, values in changed.items() if name != "series_description"}
-    kept = pd.Series(True, frame.index)
-    limit = f"rows left out: expected whole numbers from 0 to {LARGEST}, instance numbers to {LARGEST_INSTANCE}"
-    for title, text, checks in (
-        ("identifiers are whole numbers", limit, good),
-        ("values are known and finite", "rows left out: expected numbers, and names as the competition has them", fine),
-    ):
-        bad = [name for name, passed in checks.items() if not passed.all()]
-        if bad:
-            lost = ~pd.concat([checks[name] for name in bad], axis=1).all(axis=1)
-            flaw = Flaw(title, text, _cases(frame[lost], {name: checks[name][lost] for name in bad}), len(frame))
-            if lost.sum() > len(frame) / 2:
-                raise ValueError(str(flaw))
-            flaws.append(flaw)
-            kept &= ~lost
-    frame = frame.assign(**changed, **whole, **numbers)[kept]
+    limits = f"whole numbers from 0 to {LARGEST}, instance numbers to {LARGEST_INSTANCE}"
+    lost = _lost(frame, good, "identifiers are whole numbers", limits, flaws)
+    lost |= _lost(frame, fine, "values are known", "numbers, and names as the competition has them", flaws)
+    frame = frame.assign(**changed, **whole, **numbers)[~lost]
     if key is not None and frame[key].duplicated().any():
         cases = frame.loc[frame[key].duplicated(), key].astype(str).tolist()
         flaws.append(Flaw(f"each {key} is listed once", "rows left out, as listed again", cases, len(frame)))
@@ -250,12 +247,27 @@ def _number(column: pd.Series) -> pd.Series:
     return pd.to_numeric(column.astype(str), errors="coerce").astype(np.float64)
 
 
-def _cases(rows: pd.DataFrame, checks: Mapping[str, pd.Series]) -> list[str]:
-    """Name what is wrong in each row: ``x 'here', level 'L6'``."""
-    return [
-        " and ".join(f"{name} {_shown(rows.at[row, name])}" for name, passed in checks.items() if not passed[row])
-        for row in rows.index
-    ]
+def _lost(
+    frame: pd.DataFrame, checks: Mapping[str, pd.Series], title: str, expected: str, flaws: list[Flaw]
+) -> pd.Series:
+    """Tell which rows fail a check; more than half of all is a ValueError."""
+    lost = ~pd.DataFrame(checks, frame.index).all(axis=1)
+    if lost.any():
+        cases = [
+            " and ".join(f"{name} {_shown(frame.at[row, name])}" for name, passed in checks.items() if not passed[row])
+            for row in frame.index[lost]
+        ]
+        if len(cases) > len(frame) / 2:
+            raise ValueError(str(Flaw(title, f"rows cannot be used, expected {expected}", cases, len(frame))))
+        flaws.append(Flaw(title, f"rows left out, expected {expected}", cases, len(frame)))
+    return lost
+
+
+def _is_list(value: object) -> bool:
+    try:
+        return isinstance(value, list | tuple) and len(value) > 0 and math.isfinite(sum(value))
+    except TypeError:
+        return False
 
 
 def _shown(value: object) -> str:

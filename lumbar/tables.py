@@ -8,7 +8,7 @@ which is atomic and gives the same bytes for the same rows.
 from __future__ import annotations
 
 import gzip
-import logging
+import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,6 @@ from lumbar.anatomy import GRADE_COLUMNS, TARGETS
 from lumbar.cli import UserError
 from lumbar.files import atomic_path, read_pickle
 from lumbar.table_checks import Flaw, parse_csv, require_columns, usable_rows
-
-_log = logging.getLogger(__name__)
 
 DOWNLOAD: Final = "scripts/download_data.sh (or scripts/make_phantom.py for a synthetic competition)"
 
@@ -129,7 +127,7 @@ def read_table(data: Path, table: Table, flaws: list[Flaw] | None = None) -> pd.
     table : Table
         One of the tables above.
     flaws : list of Flaw, optional
-        Gets what was mended or left out; without it, each is a warning in the log.
+        Gets what was mended or left out; without it, each is a line on stderr.
 
     Returns
     -------
@@ -160,7 +158,7 @@ def read_table(data: Path, table: Table, flaws: list[Flaw] | None = None) -> pd.
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}); make it again with {table.made_by}") from error
     for flaw in found if flaws is None else ():
-        _log.warning("%s: %s", path, flaw)
+        print(f"warning: {path}: {flaw}", file=sys.stderr)
     if flaws is not None:
         flaws += found
     return frame

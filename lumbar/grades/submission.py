@@ -53,6 +53,8 @@ def _read(path: Path, made_by: str) -> tuple[pd.DataFrame, Rows]:
         If it is no such table, or a row is unknown or given twice; names it.
     """
     frame = read_table(Path(), replace(SAMPLE_SUBMISSION, path=str(path), made_by=made_by))
+    if frame.empty:
+        raise UserError(f"{path}: holds no row; expected rows named <study>_<target>, as 1_{TARGETS[0]}")
     row_id = frame["row_id"].astype(str)
     parts = row_id.str.extract(r"^(\d{1,18})_(.+)$")
     target = parts[1].map({name: number for number, name in enumerate(TARGETS)})

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lumbar.anatomy import CONDITION_PARTS, GRADES, PARTS, TARGETS
 from lumbar.cli import UserError, nearest
-from lumbar.tables import FOLDS, TRAIN
+from lumbar.tables import FOLDS, TRAIN, TRAIN_SERIES
 
 STRATA: Final = (*GRADES[1:], None)
 """What is shared out per target: Moderate, Severe and missing; Normal/Mild is the rest."""
@@ -65,7 +65,8 @@ def assign_folds(train: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64
     """
     if len(train) < folds:
         raise UserError(
-            f"{len(train)} studies cannot fill {folds} folds: each needs at least one; lower --folds or add studies"
+            f"{len(train)} studies cannot fill {folds} folds: each needs at least one; lower --folds, or add studies "
+            f"to {TRAIN.path} and their series to {TRAIN_SERIES.path}"
         )
     order = np.argsort(train["study_id"].to_numpy(), kind="stable")
     grades = train[list(TARGETS)].iloc[order]

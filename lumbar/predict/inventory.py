@@ -92,7 +92,7 @@ def _take_listed(root: Path, path: Path, paths: Sequence[Path], numbers: Numbers
             files[folders[0]][folders[1]][int(file.stem)] = file
         elif file.suffix.lower() == ".dcm":
             inventory.problems.append(f"{file}: the file name is no instance number; expected for example 12.dcm")
-    if listed and not files:
+    if not files:
         raise UserError(
             f"{path}: lists {len(listed)} studies, but {root} holds no <study>/<series>/<instance>.dcm of them; "
             "give the folder that the table belongs to, or leave --series out",

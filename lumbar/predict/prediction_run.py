@@ -240,7 +240,7 @@ class Run:
             self.ungraded += set(record.source) == {SHARES}
         write_submission(self.options.out, rows, answers)
         notes = self.options.work / NOTES
-        lines = notes.read_text().splitlines() if notes.is_file() else []
+        lines = notes.read_text(encoding="utf-8", errors="replace").splitlines() if notes.is_file() else []
         return Records(folder, list(answers), lines)
 
 

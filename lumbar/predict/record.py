@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lumbar.anatomy import GRADES, LEVELS, TARGETS
+from lumbar.cli import UserError
 from lumbar.files import write_bytes
 
 Floats = NDArray[np.float64]
@@ -149,48 +149,52 @@ def write_record(folder: Path, record: StudyRecord) -> Path:
     return path
 
 
-DAMAGED: Final = (OSError, ValueError, KeyError, BadZipFile)
-"""What `read_record` raises."""
-
-
 def read_record(path: Path, pictures: bool = True) -> StudyRecord:
     """Read a record; without pictures, which takes a tenth of the time, the views are left out.
 
     Raises
     ------
-    OSError, ValueError, KeyError, BadZipFile
+    UserError
         If the file is absent, damaged or of another version.
     """
-    with np.load(path, allow_pickle=False) as content:
-        text = json.loads(str(content["text"]))
-        if text["format"] != _FORMAT:
-            raise ValueError(f"{path}: record of version {text['format']}, expected {_FORMAT}")
-        if not pictures:
-            text["views"] = {}
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return _record(content, pictures)
+    except Exception as error:  # a damaged archive can raise nearly anything
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path}: cannot be read ({reason}); run the same command again, it is made again") from error
 
-        def view(kind: type, name: str) -> Any:
-            plain = text["views"][name]
-            arrays = {field.name: content[f"{name}/{field.name}"] for field in fields(kind) if field.name not in plain}
-            return kind(**{**plain, **arrays, "spacing": tuple(plain["spacing"])})
 
-        return StudyRecord(
-            study_id=text["study_id"],
-            fingerprint=text["fingerprint"],
-            probabilities=content["probabilities"],
-            source=tuple(text["source"]),
-            models={name: content[f"models/{name}"] for name in text["models"]},
-            series=tuple(SeriesNote(*note) for note in text["series"]),
-            warnings=tuple(text["warnings"]),
-            sagittal=view(SagittalView, "sagittal") if "sagittal" in text["views"] else None,
-            axial=tuple(view(AxialView, f"axial/{n}") for n in range(len(LEVELS)) if f"axial/{n}" in text["views"]),
-        )
+def _record(content: Mapping[str, NDArray[Any]], pictures: bool) -> StudyRecord:
+    text = json.loads(str(content["text"]))
+    if text["format"] != _FORMAT:
+        raise ValueError(f"record of version {text['format']}, expected {_FORMAT}")
+    if not pictures:
+        text["views"] = {}
+
+    def view(kind: type, name: str) -> Any:
+        plain = text["views"][name]
+        arrays = {field.name: content[f"{name}/{field.name}"] for field in fields(kind) if field.name not in plain}
+        return kind(**{**plain, **arrays, "spacing": tuple(plain["spacing"])})
+
+    return StudyRecord(
+        study_id=text["study_id"],
+        fingerprint=text["fingerprint"],
+        probabilities=content["probabilities"],
+        source=tuple(text["source"]),
+        models={name: content[f"models/{name}"] for name in text["models"]},
+        series=tuple(SeriesNote(*note) for note in text["series"]),
+        warnings=tuple(text["warnings"]),
+        sagittal=view(SagittalView, "sagittal") if "sagittal" in text["views"] else None,
+        axial=tuple(view(AxialView, f"axial/{n}") for n in range(len(LEVELS)) if f"axial/{n}" in text["views"]),
+    )
 
 
 def is_finished(folder: Path, study_id: int, fingerprint: str) -> bool:
-    """Say whether a study has a record with this fingerprint."""
+    """Say whether a study has a record with this fingerprint, undamaged down to its pictures."""
     try:
-        return read_record(folder / f"{study_id}.npz", pictures=False).fingerprint == fingerprint
-    except DAMAGED:
+        return read_record(folder / f"{study_id}.npz").fingerprint == fingerprint
+    except UserError:
         return False
 
 

@@ -228,7 +228,7 @@ def test_train_py_runs_it_on_the_classifiers_outputs(tmp_path):
         ([], "cfg_dh_12y8: no out-of-fold predictions"),
         (["--oof", "a.csv", "--labels", "folds.csv"], "folds.csv: lacks the column"),
         (["--oof", "a.csv", "--labels", "strangers.csv"], "no study_id in common"),
-        (["--oof", "a.csv", "--folds", "words.csv"], "words.csv: 12 of 12 rows left out: expected whole numbers"),
+        (["--oof", "a.csv", "--folds", "words.csv"], "words.csv: 12 of 12 rows cannot be used, expected whole numbers"),
         (["--oof", "a.csv", "--mlp_members", "many"], "option --mlp_members: expected a whole number"),
     ],
 )

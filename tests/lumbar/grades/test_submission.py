@@ -98,7 +98,8 @@ def test_missing_rows_are_nan_and_rounded_ones_rescaled(tmp_path: Path) -> None:
         (f"{HEADER}4_{TARGETS[0]},1.5,-0.5,0\n", "holds 1.5, -0.5, 0"),
         (f"{HEADER}4_{TARGETS[0]},1,0,\n", "expected three probabilities"),
         (f"{HEADER}4_{TARGETS[0]},1,0,no\n", "holds 1, 0, no"),
-        ("", "cannot be read"),
+        ("", "is empty"),
+        (HEADER, "holds no row"),
     ],
 )
 def test_bad_tables_are_one_line(tmp_path: Path, content: str, message: str) -> None:

@@ -344,6 +344,9 @@ def test_a_table_of_other_images_is_an_error(tmp_path: Path, make_study: MakeStu
     table.write_text(f"study_id,series_id,series_description\n99,120,{SAGITTAL_T1}\n")
     with pytest.raises(UserError, match=r"lists 1 studies, but .* holds no"):
         take(tmp_path / "images", table)
+    table.write_text("study_id,series_id,series_description\n")
+    with pytest.raises(UserError, match="lists 0 studies"):
+        take(tmp_path / "images", table)
     table.write_text("study,series\n99,120\n")
     with pytest.raises(UserError, match="lacks the column"):
         take(tmp_path / "images", table)

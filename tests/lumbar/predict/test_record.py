@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lumbar.anatomy import LEVELS, TARGETS
+from lumbar.cli import UserError
 from lumbar.predict.record import (
-    DAMAGED,
     MODELS,
     SHARES,
     AxialView,
@@ -15,6 +15,7 @@ from lumbar.predict.record import (
     SagittalView,
     SeriesNote,
     StudyRecord,
+    is_finished,
     read_record,
     write_record,
 )
@@ -73,11 +74,17 @@ def test_a_wrong_shape_is_refused() -> None:
         StudyRecord(1, "", np.zeros((24, 3)), (MODELS,) * 25, {}, (), ())
 
 
-def test_a_damaged_record_is_an_error(tmp_path: Path) -> None:
+def test_a_damaged_record_is_not_finished_wherever_it_is_damaged(tmp_path: Path) -> None:
     path = write_record(tmp_path, record(5))
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(DAMAGED):
-        read_record(path)
+    good = path.read_bytes()
+    assert is_finished(tmp_path, 5, "abc") and not is_finished(tmp_path, 5, "abd")
+    for start in range(0, len(good) - 300, len(good) // 40):
+        path.write_bytes(good[:start] + b"\xff" * 300 + good[start + 300 :])
+        assert not is_finished(tmp_path, 5, "abc"), start
+    for damaged in (good[:-100], b"", b"PK\3\4", b"\x93NUMPY"):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"5\.npz: cannot be read .* it is made again"):
+            read_record(path)
 
 
 def test_records_are_read_one_at_a_time_in_the_given_order(tmp_path: Path) -> None:
