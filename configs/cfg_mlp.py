@@ -14,14 +14,10 @@ cfg = Config(
     post_process_pipeline="pp_dummy",
     metric="metric_mlp",
     oof_configs=CLASSIFIERS,
-    oof_dropout=0.1,
     hidden_dim=16,
-    batch_size=64,  # whole studies: the metric is a function of a set
-    batch_size_val=4096,
+    batch_size=4096,  # whole studies: the metric is a function of a set
     drop_last=False,
-    epochs=20,
-    lr=1e-2,
-    weight_decay=0.1,
+    epochs=1,  # it solves for its weights
     mixed_precision="off",
     num_workers=0,
 )

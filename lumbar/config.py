@@ -29,6 +29,9 @@ Matters = Literal["always", "training", "never"]
 """What a key can change: the network and all that it answers; how and where it was trained; nothing (an interrupted
 training that goes on with another value ends with the same result)."""
 
+View = Literal["own", "conditions", "levels"]
+"""What an MLP of the ensemble sees: its target; also the other conditions of its level; also the levels beside it."""
+
 
 def key(
     default: Value,
@@ -170,20 +173,16 @@ class Config:
     )
     oof_configs: tuple[str, ...] = key((), "configs whose out-of-fold predictions the ensemble reads, from weights_dir")
     oof: tuple[str, ...] = key((), "further out-of-fold tables for it: CSV files in the submission's format")
-    oof_dropout: float = key(
-        0.0, "chance of hiding a model's predictions of a training study, 0-1", matters="training", least=0, most=1
+    mlp_views: tuple[View, ...] = key(
+        ("own", "conditions", "levels"),
+        "an MLP for each: sees its target; also its level's other conditions; also the levels above and below",
     )
-    mlp_members: int = key(
-        8, "MLPs per condition group, of different initial weights; their predictions are averaged", above=0
-    )
-    mlp_prior: float = key(
-        300.0,
-        "belief in the mean of models that the MLP corrects, worth as many training studies",
+    mlp_priors: tuple[float, ...] = key(
+        (1024.0, 256.0, 64.0, 16.0, 4.0, 1.0),
+        "beliefs in the mean of models that the MLP corrects, worth as many training studies; each MLP takes the best",
         matters="training",
-        least=0,
+        above=0,
     )
-    mlp_levels: bool = key(False, "the MLP also sees the levels above and below its target")
-    mlp_conditions: bool = key(False, "the MLP also sees the other side and the other conditions of its target's level")
 
     # Optimisation.
     epochs: int = key(8, "passes over the training items", matters="training", above=0)

@@ -8,6 +8,7 @@ from torch import Tensor
 from lumbar.config import Config
 from lumbar.grades.combiner import COMBINED, MEAN, compare
 from lumbar.grades.oof import model_names
+from lumbar.grades.scoring import ANY_SEVERE, SCORE, SCORED_PARTS
 from metrics import metric_dh_02
 
 
@@ -27,11 +28,13 @@ def calc_metric(cfg: Config, pp_out: dict[str, Tensor], val_df: pd.DataFrame, pr
     -------
     dict
         What `metric_dh_02` gives for the ensemble; the same parts of the mean of models as ``mean_*``, of each model
-        as ``<model>_*``; NaN where a model does not predict a condition group.
+        as ``<model>_*``, on the studies that it predicted; NaN where it does not predict a condition group.
     """
     scores = compare(pp_out, model_names(cfg))
     del scores[COMBINED]
     before = {
-        f"{'mean' if name == MEAN else name}_{part}": value for name, s in scores.items() for part, value in s.items()
+        f"{'mean' if name == MEAN else name}_{part}": of_model[part]
+        for name, of_model in scores.items()
+        for part in (SCORE, *SCORED_PARTS, ANY_SEVERE)
     }
     return metric_dh_02.calc_metric(cfg, pp_out, val_df, pre) | before

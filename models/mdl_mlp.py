@@ -1,115 +1,131 @@
-"""Ensemble: per condition group a weighted mean of all models' predictions of a target, corrected by a small MLP."""
+"""Ensemble: per condition group the mean of all models' predictions of a target, corrected by small MLPs."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Any, Final
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lumbar.anatomy import GRADES, MISSING
-from lumbar.config import Config
-from lumbar.grades.class_shares import class_shares
+from lumbar.anatomy import GRADES, LEVELS, MISSING
+from lumbar.cli import UserError
+from lumbar.config import Config, View
 from lumbar.grades.combiner import mean_of_models, views
 from lumbar.grades.oof import model_names
+from lumbar.grades.score_fit import ScoreFit, corrected
 from lumbar.grades.score_loss import score_loss, score_losses
 from lumbar.grades.scoring import PART_COLUMNS
 
 FLOOR: Final = 1e-6
 """Probabilities are raised to this before their logarithm is taken."""
 
-SCALE: Final = 4.0
-"""Log-probabilities are divided by this to become inputs of order 1."""
-
-WEIGHT_SCALE: Final = 10.0
-"""The logarithms of model weights move faster by this than the MLP's parameters."""
-
-EQUALITY: Final = 1 / 50
-"""How strong the belief in equal weights of models is, as a share of `mlp_prior` (chosen on synthetic tables)."""
+FAR: Final = 4.0
+"""How much more than of the target's own mean it is believed that all else says nothing (chosen on synthetic sets)."""
 
 
-class Combination(nn.Module):
-    """What the levels and sides of one condition group share: several members, each with model weights and an MLP.
+class Member(nn.Module):
+    """An MLP that sees one view of the targets of one condition group, shared by its levels and sides.
 
-    All members start as the plain mean of models with a correction of exactly 0; they differ in the initial weights
-    of their hidden layer.
+    Its inputs are the log-odds of the mean of models for each target in view, how far each model's are from the mean
+    for the target itself, and the level. A linear layer sees them, the target's own log-odds once more for each level,
+    and a hidden layer of random weights; only the linear layer learns.
 
     Parameters
     ----------
-    models, inputs, hidden, members : int
-        Numbers of models, of the MLP's inputs and hidden units, and of members.
+    models : int
+        Number of models.
+    part : str
+        Condition group.
+    view : View
+        Of `lumbar.grades.combiner.views`.
+    hidden : int
+        Units of the hidden layer.
     """
 
-    def __init__(self, models: int, inputs: int, hidden: int, members: int) -> None:
+    columns: Tensor
+    seen: Tensor
+    center: Tensor
+    scale: Tensor
+    hidden: Tensor
+    hidden_bias: Tensor
+
+    def __init__(self, models: int, part: str, view: View, hidden: int) -> None:
         super().__init__()
-        self.log_weight = nn.Parameter(torch.zeros(members, models))
-        self.linear = nn.Parameter(torch.zeros(members, inputs, len(GRADES)))
-        self.hidden = nn.Parameter(torch.randn(members, inputs, hidden) / inputs**0.5)
-        self.hidden_bias = nn.Parameter(torch.zeros(members, 1, hidden))
-        self.head = nn.Parameter(torch.zeros(members, hidden, len(GRADES)))
-        self.head_bias = nn.Parameter(torch.zeros(members, 1, len(GRADES)))
+        self.part = part
+        columns = torch.from_numpy(np.flatnonzero(PART_COLUMNS[part]))
+        self.register_buffer("columns", columns, persistent=False)
+        self.register_buffer("seen", torch.from_numpy(views(view))[columns], persistent=False)  # (T, K)
+        odds = len(GRADES) - 1
+        inputs = odds * (self.seen.shape[1] + models)
+        self.register_buffer("center", torch.zeros(inputs))
+        self.register_buffer("scale", torch.zeros(inputs))
+        known = inputs + len(LEVELS)
+        self.register_buffer("hidden", torch.randn(known, hidden) / known**0.5)
+        self.register_buffer("hidden_bias", torch.randn(hidden))
+        near, per_level = torch.ones(odds), torch.ones(len(LEVELS) * (1 + odds))
+        self.belief = torch.cat([near, torch.full((inputs - odds,), FAR), per_level, torch.full((hidden,), FAR)])
+        self.weight = nn.Parameter(torch.zeros(odds, len(self.belief)))
 
-    def weight(self) -> Tensor:
-        """Give the logarithms of the models' weights: (members, models)."""
-        return (WEIGHT_SCALE * self.log_weight).log_softmax(1)
+    def inputs(self, mean: Tensor, deviation: Tensor) -> Tensor:
+        """Pick what is in view, (B, T, inputs), of the `log_odds` of all targets."""
+        # A last row of zeros is what lies past the ends of the spine (index -1).
+        odds = F.pad(mean, (0, 0, 0, 1))[:, self.seen].flatten(2)
+        return torch.cat([odds, deviation[:, self.columns]], -1)
 
-    def forward(self, features: Tensor, probabilities: Tensor, fallback: Tensor) -> tuple[Tensor, Tensor]:
-        """Weigh the models and correct their mean.
+    def features(self, inputs: Tensor) -> Tensor:
+        """Make of the inputs (B, T, inputs) what the linear layer sees: (B, T, features)."""
+        inputs = (inputs - self.center) * self.scale
+        level = torch.eye(len(LEVELS)).to(inputs).repeat(inputs.shape[1] // len(LEVELS), 1).expand(len(inputs), -1, -1)
+        known = torch.cat([inputs, level], -1)
+        by_level = (level[..., None] * inputs[..., None, : len(GRADES) - 1]).flatten(2)
+        return torch.cat([known, by_level, torch.tanh(known @ self.hidden + self.hidden_bias)], -1)
 
-        Parameters
-        ----------
-        features : Tensor, shape (B, T, inputs)
-            Inputs of the MLP for T targets.
-        probabilities : Tensor, shape (B, models, T, 3)
-            NaN where missing.
-        fallback : Tensor, shape (T, 3)
-            Probabilities where no model predicted.
+    def forward(self, logits: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+        """Correct the logits (B, 25, 3) of the mean of models: log-probabilities of the group's targets, (B, T, 3)."""
+        features = self.features(self.inputs(mean, deviation))
+        return corrected(logits[:, self.columns], features, self.weight).log_softmax(-1)
 
-        Returns
-        -------
-        mean, correction : Tensor, shape (members, B, T, 3)
-            Logarithm of the weighted mean, and what is to be added to it.
-        """
-        weight = self.weight().exp()
-        present = (~probabilities.isnan()).to(weight)
-        total = torch.einsum("em,bmtc->ebtc", weight, probabilities.nan_to_num())
-        share = torch.einsum("em,bmtc->ebtc", weight, present)
-        mean = torch.where(share > 0, total / share.clamp(min=torch.finfo(share.dtype).tiny), fallback)
-        rows = features.flatten(0, 1)
-        hidden = F.gelu(rows @ self.hidden + self.hidden_bias)
-        correction = rows @ self.linear + hidden @ self.head + self.head_bias
-        return mean.clamp(min=FLOOR).log(), correction.unflatten(1, features.shape[:2])
+    @torch.no_grad()
+    def fit(self, logits: Tensor, mean: Tensor, deviation: Tensor, target: Tensor, priors: tuple[float, ...]) -> None:
+        """Standardise the inputs and solve for the weights."""
+        inputs = self.inputs(mean, deviation)
+        spread, self.center = torch.std_mean(inputs, (0, 1), correction=0)
+        self.scale = torch.where(spread > FLOOR, 1 / spread, 0.0)
+        fit = ScoreFit(self.part, logits[:, self.columns], self.features(inputs), target[:, self.columns], self.belief)
+        self.weight.copy_(fit.best(priors))
 
 
 class Net(nn.Module):
-    """The logarithm of the models' weighted mean plus a learned correction; untrained, it is exactly their plain mean.
+    """The mean of models, corrected; untrained, it is exactly that mean.
 
-    An MLP is shared by all levels and sides of its condition group. Of each target that it looks at
-    (`lumbar.grades.combiner.views`) it is given the plain mean's log-probabilities and, per model, how far that model's
-    differ from them (0 where missing) and whether it predicted.
+    Per condition group each view has a `Member`; their answers are averaged as logarithms. It solves for its weights
+    (`fit`) in place of learning epoch by epoch.
 
     Parameters
     ----------
     cfg : config
-        Reads `oof_configs oof hidden_dim mlp_members mlp_levels mlp_conditions mlp_prior`.
-    """
+        Reads `oof_configs oof hidden_dim mlp_views mlp_priors`.
 
-    views: Tensor
-    shares: Tensor
+    Raises
+    ------
+    UserError
+        If there is no view.
+    """
 
     def __init__(self, cfg: Config) -> None:
         super().__init__()
-        self.prior = cfg.mlp_prior
-        seen = torch.from_numpy(views(cfg.mlp_levels, cfg.mlp_conditions))
-        self.register_buffer("views", seen, persistent=False)
-        self.register_buffer("shares", torch.from_numpy(class_shares()).float(), persistent=False)
+        if not cfg.mlp_views:
+            raise UserError("config key 'mlp_views': expected at least one of own, conditions, levels", status=2)
+        self.priors = cfg.mlp_priors
         models = len(model_names(cfg))
-        inputs = seen.shape[1] * (len(GRADES) + models * (len(GRADES) + 1))
-        self.combinations = nn.ModuleDict(
-            {part: Combination(models, inputs, cfg.hidden_dim, cfg.mlp_members) for part in PART_COLUMNS}
+        self.members = nn.ModuleDict(
+            {
+                part: nn.ModuleList(Member(models, part, view, cfg.hidden_dim) for view in cfg.mlp_views)
+                for part in PART_COLUMNS
+            }
         )
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -119,72 +135,57 @@ class Net(nn.Module):
         ----------
         batch : mapping
             `probabilities` (B, models, 25, 3), NaN where missing; `target` (B, 25), -100 where missing, when there
-            are labels; `study_id` (B) where known; in training `n_studies` (B), the size of the training set.
+            are labels; `study_id` (B) where known.
 
         Returns
         -------
         dict
-            With targets `loss`, the competition's score, its parts as `loss_*` (NaN without a label) and `n_valid`;
-            in training the loss is that of each member, averaged, plus `loss_prior`. In eval mode `logits`
-            (B, 25, 3), the logarithm of the members' mean probability, and what the batch holds.
+            `logits` (B, 25, 3), logarithms of probabilities, and what the batch holds; with targets `loss`, the
+            competition's score, its parts as `loss_*` (NaN without a label) and `n_valid`.
         """
-        mean, correction = self.combine(batch["probabilities"].float())
-        members = (mean + correction).log_softmax(-1)  # (members, B, 25, 3)
-        logits = members if self.training else members.exp().mean(0, keepdim=True).log()
-        output: dict[str, Tensor] = {}
-        if "target" in batch:
-            target = batch["target"]
-            losses = score_losses(logits.flatten(0, 1), target.repeat(len(logits), 1))
-            output = {f"loss_{part}": loss.report() for part, loss in losses.items()}
-            output |= {"loss": score_loss(losses).value, "n_valid": (target != MISSING).sum()}
-        if not self.training:
-            return output | dict(batch) | {"logits": logits[0]}
-        weights = [cast(Combination, combination).weight() for combination in self.combinations.values()]
-        unequal = torch.stack([inequality(weight) for weight in weights]).mean()
-        prior = self.prior / batch["n_studies"][0] * (change(mean.detach(), correction) + EQUALITY * unequal)
-        return output | {"loss": output["loss"] + prior, "loss_prior": prior.detach()}
-
-    def combine(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the logarithm of each member's mean and its correction, both (members, B, 25, 3)."""
-        features = self.features(probabilities)
-        combined = []
-        for part, columns in PART_COLUMNS.items():
-            index = torch.from_numpy(columns).to(features.device)
-            combined.append(self.combinations[part](features[:, index], probabilities[:, :, index], self.shares[index]))
+        given = log_odds(batch["probabilities"].float())
         # The condition groups stand side by side among the 25 targets, in this order.
-        mean, correction = (torch.cat(tensors, 2) for tensors in zip(*combined, strict=True))
-        return mean, correction
+        groups = [torch.stack([member(*given) for member in members]).mean(0) for members in self.groups()]
+        logits = torch.cat(groups, 1).log_softmax(-1)
+        output = dict(batch) | {"logits": logits}
+        if "target" in batch:
+            losses = score_losses(logits, batch["target"])
+            output |= {f"loss_{part}": loss.report() for part, loss in losses.items()}
+            output |= {"loss": score_loss(losses).value, "n_valid": (batch["target"] != MISSING).sum()}
+        return output
 
-    def features(self, probabilities: Tensor) -> Tensor:
-        """Make the inputs of the MLPs: probabilities (B, models, 25, 3), NaN where missing, to (B, 25, inputs)."""
-        mean = mean_of_models(probabilities).clamp(min=FLOOR).log()  # (B, 25, 3)
-        present = ~probabilities[..., :1].isnan()  # (B, models, 25, 1)
-        deviation = probabilities.clamp(min=FLOOR).log() - mean[:, None]
-        by_model = torch.cat([deviation.where(present, 0.0) / SCALE, present.to(mean)], -1)  # (B, models, 25, 4)
-        by_target = torch.cat([mean / SCALE, by_model.transpose(1, 2).flatten(2)], -1)  # (B, 25, features)
-        # A last row of zeros is what lies past the ends of the spine (index -1).
-        return F.pad(by_target, (0, 0, 0, 1))[:, self.views].flatten(2)
+    def fit(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Solve for the weights of all members on a batch of all training studies; return `forward` of it."""
+        given = log_odds(batch["probabilities"].float())
+        for members in self.groups():
+            for member in members:
+                member.fit(*given, batch["target"], self.priors)
+        with torch.no_grad():
+            return self(batch)
+
+    def groups(self) -> list[Any]:
+        """List the members of each condition group."""
+        return [self.members[part] for part in PART_COLUMNS]
 
 
-def change(mean: Tensor, correction: Tensor) -> Tensor:
-    """Measure how far corrections change predictions, in the unit of the score.
+def log_odds(probabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Take logarithms of what the models say.
 
     Parameters
     ----------
-    mean, correction : Tensor, shape (members, B, 25, 3)
-        Logarithms of probabilities, and what is added to them.
+    probabilities : Tensor, shape (B, models, 25, 3)
+        NaN where missing.
 
     Returns
     -------
-    Tensor
-        Scalar: the Kullback-Leibler divergence from `mean`, averaged over the condition groups.
+    logits : Tensor, shape (B, 25, 3)
+        Logarithm of the mean of models.
+    mean : Tensor, shape (B, 25, 2)
+        Its log-odds of each grade and the one below.
+    deviation : Tensor, shape (B, 25, 2 x models)
+        How far the log-odds of each model are from those; 0 where it says nothing.
     """
-    mean = mean.log_softmax(-1)
-    divergence = (mean.exp() * (mean - (mean + correction).log_softmax(-1))).sum(-1)
-    parts = [divergence[..., torch.from_numpy(columns).to(mean.device)].mean() for columns in PART_COLUMNS.values()]
-    return torch.stack(parts).mean()
-
-
-def inequality(log_weight: Tensor) -> Tensor:
-    """Measure how far weights of models, logarithms (members, models), are from equal: their divergence from that."""
-    return (log_weight.exp() * log_weight).sum(1).mean() + math.log(log_weight.shape[1])
+    logits = mean_of_models(probabilities).clamp(min=FLOOR).log()
+    mean = logits.diff(dim=-1)
+    deviation = probabilities.clamp(min=FLOOR).log().diff(dim=-1) - mean[:, None]
+    return logits, mean, deviation.nan_to_num(nan=0.0).transpose(1, 2).flatten(2)

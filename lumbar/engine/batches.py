@@ -123,11 +123,12 @@ def make_loader(
 def progress_bar(
     batches: Iterable[Any], title: str, ranks: Ranks, total: int | None = None, initial: int = 0
 ) -> tqdm[Any]:
-    """Show on rank 0 how a pass proceeds: live in a terminal, twice a minute in a log file."""
+    """Show on rank 0 how a pass of over a second proceeds: live in a terminal, twice a minute in a log file."""
     interval = 0.1 if sys.stderr.isatty() else 30
     return tqdm(
-        batches, title, total, leave=False, unit="batch", initial=initial, mininterval=interval, disable=not ranks.main
-    )
+        batches, title, total, leave=False, unit="batch", initial=initial, mininterval=interval, delay=1,
+        disable=not ranks.main,
+    )  # fmt: skip
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def fit_weights(
     UserError
         If names or shapes do not match, a value is not finite, or nothing fits; says which.
     """
-    remedy = "use the config that it was trained with, or leave entries out with --pop_weights"
+    remedy = "use the config that it was trained with, train it again, or leave entries out with --pop_weights"
     expected = model.state_dict()
     weights = _unwrapped(content.get("model", content), expected, path)
     weights = {name: tensor for name, tensor in weights.items() if not name.startswith(left_out)}

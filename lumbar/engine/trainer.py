@@ -109,12 +109,19 @@ class Trainer:
             self.record()  # the run was killed between an epoch's checkpoint and its validation
         while self.epoch < self.cfg.epochs:
             with optimisation.out_of_memory("batch_size", self.cfg.batch_size):
-                self.train_epoch()
+                self.fit() if hasattr(self.model, "fit") else self.train_epoch()
             self.epoch, self.batch = self.epoch + 1, 0
             self.save()
             self.record()
         if self.cfg.save_weights_only and self.ranks.main:
             checkpoint.save(self.path, {"model": self.model.state_dict()})
+
+    def fit(self) -> None:
+        """Let a network that can solve for its weights do so, on all training items at once, in place of an epoch."""
+        data, items = self.modules.data, [self.train_set[index] for index in range(len(self.train_set))]
+        output = self.model.fit(data.batch_to_device(data.tr_collate_fn(items), self.ranks.device))
+        self.measured.add(*read_losses(output))
+        self.step += self.total_steps // self.cfg.epochs
 
     def train_epoch(self) -> None:
         """Train on one epoch's items, or on those that a stopped run left over."""

@@ -47,3 +47,11 @@ def counted_shares(grades: Ints) -> Floats:
         levels = counts[columns].reshape(-1, len(LEVELS), len(GRADES)).sum(0) + PRIOR  # (5, 3)
         shares[columns] = np.tile(levels / levels.sum(-1, keepdims=True), (columns.sum() // len(LEVELS), 1))
     return shares
+
+
+def shares_of_other_folds(grades: Ints, fold: Ints) -> Floats:
+    """Give each study of `grades` (N, 25) the `counted_shares` of all folds (N) but its own: shape (N, 25, 3)."""
+    shares = np.empty((*grades.shape, len(GRADES)))
+    for each in np.unique(fold):
+        shares[fold == each] = counted_shares(grades[fold != each])
+    return shares

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lumbar.anatomy import GRADES, LEVELS, TARGETS
 from lumbar.cli import UserError, nearest
-from lumbar.config import find_module
+from lumbar.config import View, find_module
 from lumbar.engine import checkpoint
 from lumbar.engine.runs import CHECKPOINT, runs_of
 from lumbar.grades.class_shares import class_shares
@@ -46,15 +46,14 @@ def mean_of_models(probabilities: Tensor) -> Tensor:
     return torch.where(mean.isnan(), torch.from_numpy(class_shares()).to(mean), mean)
 
 
-def views(levels: bool, conditions: bool) -> Ints:
+def views(view: View) -> Ints:
     """List which targets are looked at for each target.
 
     Parameters
     ----------
-    levels : bool
-        Also the level above and the one below.
-    conditions : bool
-        Also, at the same level, `OTHER_CONDITIONS`.
+    view : str
+        ``own``: itself; ``conditions``: also, at the same level, `OTHER_CONDITIONS`; ``levels``: moreover the level
+        above and the one below.
 
     Returns
     -------
@@ -66,16 +65,16 @@ def views(levels: bool, conditions: bool) -> Ints:
     for target in range(len(TARGETS)):
         condition, level = divmod(target, len(LEVELS))
         seen = [target]
-        if levels:
-            seen += [target + step if 0 <= level + step < len(LEVELS) else ABSENT for step in (-1, 1)]
-        if conditions:
+        if view != "own":
             seen += [other * len(LEVELS) + level for other in OTHER_CONDITIONS[condition]]
+        if view == "levels":
+            seen += [target + step if 0 <= level + step < len(LEVELS) else ABSENT for step in (-1, 1)]
         rows.append(seen)
     return np.array(rows, dtype=np.int64)
 
 
 def compare(output: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Score each model, their mean, and what the MLP makes of them, on the same studies.
+    """Score each model, their mean, and what the MLP makes of them, with `scores_beside`.
 
     Parameters
     ----------
@@ -88,20 +87,41 @@ def compare(output: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, dic
     Returns
     -------
     dict of dict
-        By model name, `MEAN` and `COMBINED`: ``score scs nfn ss any_severe``. Where a model lacks a target it is
-        scored with `class_shares`; a condition group that it never predicts is NaN, and its score then too.
+        By model name, `MEAN` and `COMBINED`.
     """
     models = output["probabilities"].double()
-    target = output["target"].cpu().numpy()
+    mean = mean_of_models(models)
     columns = dict(zip(names, models.unbind(1), strict=True))
-    columns |= {MEAN: mean_of_models(models), COMBINED: output["logits"].double().softmax(-1)}
-    return {name: _score(predicted.cpu().numpy(), target) for name, predicted in columns.items()}
+    columns |= {MEAN: mean, COMBINED: output["logits"].double().softmax(-1)}
+    target, beside = output["target"].cpu().numpy(), mean.cpu().numpy()
+    return {name: scores_beside(predicted.cpu().numpy(), beside, target) for name, predicted in columns.items()}
 
 
-def _score(probabilities: Floats, target: Ints) -> dict[str, float]:
-    """Score one model: probabilities (N, 25, 3), NaN where missing; target (N, 25)."""
+def scores_beside(probabilities: Floats, mean: Floats, target: Ints) -> dict[str, float]:
+    """Score a model on the studies that it predicted, and beside it the mean of models on the same.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (N, 25, 3)
+        Of the model, NaN where missing.
+    mean : ndarray, shape (N, 25, 3)
+        Of the models.
+    target : ndarray, shape (N, 25)
+        Grades, -100 where missing.
+
+    Returns
+    -------
+    dict
+        ``studies``, their number; ``score scs nfn ss any_severe`` of the model; ``mean_score`` and so on. A target
+        that it lacks in such a study is scored with `class_shares`; a condition group that it never predicts is NaN,
+        and its score then too.
+    """
     predicted = ~np.isnan(probabilities[..., 0])
-    return all_scores(np.where(predicted[..., None], probabilities, class_shares()), target, predicted)
+    studies = predicted.any(1)
+    predicted, mean, target = predicted[studies], mean[studies], target[studies]
+    filled = np.where(predicted[..., None], probabilities[studies], class_shares())
+    beside = {f"mean_{part}": value for part, value in all_scores(mean, target, predicted).items()}
+    return {"studies": int(studies.sum()), **all_scores(filled, target, predicted), **beside}
 
 
 class Combiner:

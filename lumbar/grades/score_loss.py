@@ -32,13 +32,18 @@ def score_losses(logits: Tensor, target: Tensor) -> dict[str, Loss]:
     dict of Loss
         ``scs nfn ss any_severe``, undefined where no label stands behind a part.
     """
-    grade_loss = GradeLoss().to(logits.device)
-    parts = {}
+    parts: dict[str, Loss] = {}
     for part, columns in PART_COLUMNS.items():
         index = torch.from_numpy(columns).to(logits.device)
-        parts[part] = grade_loss(logits[:, index].flatten(0, 1), target[:, index].flatten())
-    canal = torch.from_numpy(PART_COLUMNS[SCS]).to(logits.device)
-    return parts | {ANY_SEVERE: _any_severe(logits[:, canal], target[:, canal])}
+        parts |= group_losses(part, logits[:, index], target[:, index])
+    return {name: parts[name] for name in (*PART_COLUMNS, ANY_SEVERE)}
+
+
+def group_losses(part: str, logits: Tensor, target: Tensor) -> dict[str, Loss]:
+    """Compute what one condition group, logits (N, T, 3) and target (N, T), adds to the parts of the score."""
+    grade_loss = GradeLoss().to(logits.device)
+    losses = {part: grade_loss(logits.flatten(0, 1), target.flatten())}
+    return losses | ({ANY_SEVERE: _any_severe(logits, target)} if part == SCS else {})
 
 
 def score_loss(parts: dict[str, Loss]) -> Loss:

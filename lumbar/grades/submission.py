@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -79,7 +80,7 @@ def read_sample(path: Path) -> Rows:
 
 
 def read_predictions(path: Path) -> tuple[Ints, Floats]:
-    """Read predictions; rows may be missing, and in any order.
+    """Read predictions; rows may be missing or without any value, and in any order.
 
     Returns
     -------
@@ -93,20 +94,31 @@ def read_predictions(path: Path) -> tuple[Ints, Floats]:
     UserError
         If a column is missing, or a row is unknown, given twice or holds no probabilities; names it.
     """
+    status = path.stat() if path.is_file() else None
+    return _read_predictions(path, status and (status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=32)
+def _read_predictions(path: Path, _: tuple[int, int] | None) -> tuple[Ints, Floats]:
+    """Read predictions once; a file that has changed since is read again."""
     frame, rows = _read(path, "the pipeline that it comes from")
-    values = frame[list(GRADE_COLUMNS)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    given = frame[list(GRADE_COLUMNS)]
+    values = given.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     total = values.sum(1)
-    wrong = ~((values >= 0).all(1) & (np.abs(total - 1) <= SUM_TOLERANCE))
+    right = (values >= 0).all(1) & (np.abs(total - 1) <= SUM_TOLERANCE)
+    wrong = ~(right | given.isna().all(axis=1).to_numpy())
     if wrong.any():
         row = frame.iloc[int(wrong.argmax())]
         shown = ", ".join(map(str, row[list(GRADE_COLUMNS)]))
         raise UserError(
-            f"{path}: row_id {row['row_id']!r} holds {shown}; expected three probabilities that sum to 1 (leave out "
-            "the rows that were not predicted)"
+            f"{path}: row_id {row['row_id']!r} holds {shown}; expected three probabilities that sum to 1 (or none, "
+            "where nothing was predicted)"
         )
     study_id, place = np.unique(rows.study_id, return_inverse=True)
     result = np.full((len(study_id), len(TARGETS), len(GRADES)), np.nan)
     result[place, rows.target] = values / total[:, None]
+    for array in (study_id, result):
+        array.flags.writeable = False
     return study_id, result
 
 

@@ -59,7 +59,10 @@ def load_network(trained: Trained, notes: list[str]) -> nn.Module:
         checkpoint.fit_weights(network, content, trained.path)
     except UserError as error:
         fault = str(error).partition(";")[0]  # what it advises is for training
-        raise UserError(f"{fault}; these are weights of another config than {trained.cfg.name}") from error
+        raise UserError(
+            f"{fault}; these are weights of another config than {trained.cfg.name}, or of an older version of it: "
+            "train it again"
+        ) from error
     if content.get("epoch", trained.cfg.epochs) < trained.cfg.epochs:
         notes.append(f"{trained.path}: its training stopped after epoch {content['epoch']} of {trained.cfg.epochs}")
     return network.eval()

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lumbar.anatomy import GRADE_WEIGHTS, GRADES, MISSING, TARGETS
+from lumbar.anatomy import GRADE_WEIGHTS, MISSING, TARGETS
 from lumbar.cli import UserError
 from lumbar.engine.runs import Floats, Ints, Run, predicted_grades
-from lumbar.grades.class_shares import counted_shares, weighted
+from lumbar.grades.class_shares import shares_of_other_folds, weighted
 from lumbar.grades.oof import pool_runs
 from lumbar.grades.scoring import PART_COLUMNS, all_scores, softmax
 from lumbar.labels.human import StudyGrades
@@ -94,9 +94,7 @@ class Baselines:
         labels = StudyGrades(studies)
         self.study_id, self.grades = labels.study_id, labels.grades
         self.fold = studies["fold"].to_numpy(np.int64)
-        self.plain = np.empty((*self.grades.shape, len(GRADES)))
-        for fold in np.unique(self.fold):
-            self.plain[self.fold == fold] = counted_shares(self.grades[self.fold != fold])
+        self.plain = shares_of_other_folds(self.grades, self.fold)
         self.weighted = weighted(self.plain)
 
     def outcome(self, name: str, study_id: Ints, logits: Floats) -> Outcome:

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from configs.cfg_mlp import cfg as mlp
 from data.ds_oof import CustomDataset, tr_collate_fn
@@ -29,7 +28,7 @@ def cfg(tmp_path: Path) -> Any:
     thirds = np.full((2, 25, 3), 1 / 3)
     first = write_predictions(tmp_path / "a.csv", [1, 2], thirds)
     second = write_predictions(tmp_path / "b.csv", [1, 9], thirds)
-    return replace(mlp, oof_configs=(), oof=(str(first), str(second)), seed=3, oof_dropout=0.0)
+    return replace(mlp, oof_configs=(), oof=(str(first), str(second)), seed=3)
 
 
 def test_items_are_the_studies_that_any_model_predicted(study_rows, cfg):
@@ -44,29 +43,6 @@ def test_items_are_the_studies_that_any_model_predicted(study_rows, cfg):
     batch = tr_collate_fn([dataset[0], dataset[1]])
     assert batch["probabilities"].shape == (2, 2, 25, 3)
     assert batch["study_id"].tolist() == [1, 2]
-
-
-def test_training_items_know_the_size_of_the_set(study_rows, cfg):
-    assert CustomDataset(study_rows, cfg, None, "train")[0]["n_studies"] == 2
-
-
-def test_models_are_hidden_in_training_only_and_never_all(study_rows, cfg):
-    cfg = replace(cfg, oof_dropout=0.5)
-    dataset = CustomDataset(study_rows, cfg, None, "train")
-    shown = []
-    for epoch in range(200):
-        dataset.epoch = epoch
-        shown.append([(~item["probabilities"].isnan().any(-1).any(-1)).tolist() for item in (dataset[0], dataset[1])])
-    first, second = np.array(shown).swapaxes(0, 1)
-    assert first.any(1).all()
-    assert 0.65 < first.mean() < 0.85  # half of the time one is hidden; both hidden shows both
-    assert np.array_equal(second, np.tile([True, False], (200, 1)))  # its only model is never hidden
-    dataset.epoch = 7
-    again = CustomDataset(study_rows, cfg, None, "train")
-    again.epoch = 7
-    torch.testing.assert_close(dataset[0]["probabilities"], again[0]["probabilities"], equal_nan=True)
-    validation = CustomDataset(study_rows, cfg, None, "val")
-    assert not validation[0]["probabilities"].isnan().any()
 
 
 def test_a_table_about_other_studies_is_named(study_rows, cfg, tmp_path):

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from lumbar.anatomy import CONDITION_PARTS, CONDITIONS, GRADE_SHARES, GRADE_WEIGHTS, GRADES, LEVELS, PARTS, TARGETS
+from lumbar.cli import UserError
 from lumbar.grades.combiner import load_combiner
 from lumbar.grades.scoring import score_parts, softmax, total_score
 from lumbar.grades.submission import read_predictions, write_predictions
@@ -108,12 +109,14 @@ def test_beats_the_mean_and_the_best_when_one_is_overconfident_and_one_biased(tm
     tables = [world.table(name, **model) for name, model in models.items()]
     done = command(*world.options(*tables), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "4/4" in done.stderr and "batch" not in done.stderr  # progress is told in folds
     scores = world.scores()
     show("one over-confident, one biased", scores)
     assert scores["MLP"]["score"] < scores["mean of models"]["score"] * 0.99
     assert scores["MLP"]["score"] < min(scores[name]["score"] for name in models) * 0.99
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["model", "score", "scs", "nfn", "ss", "any_severe"]
+    parts = ["score", "scs", "nfn", "ss", "any_severe"]
+    assert lines[0].split() == ["model", "studies", *parts, *(f"mean_{part}" for part in parts)]
     assert [line.split()[0] for line in lines[1:7]] == ["class", *models, "mean", "MLP"]
     assert f"score {scores['MLP']['score']:.4f}, mean of models {scores['mean of models']['score']:.4f}" in lines[7]
     assert "400 studies, 4 folds" in lines[7]
@@ -153,6 +156,25 @@ def test_works_with_a_twentieth_of_the_rows_missing(tmp_path, script):
     assert len(study_id) == 400 and not np.isnan(answers).any()
 
 
+def test_a_model_is_scored_on_the_studies_that_it_has(tmp_path, script):
+    """It lacks a fifth of the studies: half of those as empty rows, half without any."""
+    world = World(tmp_path, seed=2, studies=100)
+    full, partial = world.table("full", **GOOD), world.table("partial", **GOOD)
+    rows = pd.read_csv(partial)
+    rows.loc[rows.index < 10 * 25, ["normal_mild", "moderate", "severe"]] = np.nan
+    rows[rows.index < 90 * 25].to_csv(partial, index=False)
+    assert script.main(world.options(full, partial)) == 0
+    scores = world.scores()
+    assert {name: row["studies"] for name, row in scores.items()} == {
+        "class shares": 100, "full": 100, "partial": 80, "mean of models": 100, "MLP": 100,
+    }  # fmt: skip
+    grades = StudyGrades(pd.read_csv(tmp_path / "train.csv")).grades[10:90]
+    predicted = {path.stem: read_predictions(path)[1][10:90] for path in (full, partial)}
+    assert scores["partial"]["score"] == pytest.approx(total_score(score_parts(predicted["partial"], grades)), abs=1e-6)
+    mean = (predicted["full"] + predicted["partial"]) / 2
+    assert scores["partial"]["mean_score"] == pytest.approx(total_score(score_parts(mean, grades)), abs=1e-6)
+
+
 def test_few_studies_stay_near_the_mean(tmp_path, script):
     world = World(tmp_path, seed=3, studies=24)
     assert script.main(world.options(*(world.table(name, **GOOD) for name in "abc"))) == 0
@@ -165,12 +187,12 @@ def test_a_fold_never_learns_from_its_own_labels(tmp_path, script):
     world = World(tmp_path, seed=4, studies=40)
     table = world.table("good", **GOOD)
     folds = pd.read_csv(tmp_path / "folds.csv")["fold"].to_numpy()
-    assert script.main([*world.options(table), "--epochs", "3"]) == 0
+    assert script.main(world.options(table)) == 0
     before = read_predictions(tmp_path / "weights" / "cfg_mlp" / "oof.csv")[1]
     labels = pd.read_csv(tmp_path / "train.csv", dtype=object)
     labels.loc[folds == 2, list(TARGETS)] = "Severe"
     labels.to_csv(tmp_path / "train.csv", index=False)
-    assert script.main([*world.options(table), "--epochs", "3"]) == 0
+    assert script.main(world.options(table)) == 0
     after = read_predictions(tmp_path / "weights" / "cfg_mlp" / "oof.csv")[1]
     assert np.array_equal(before[folds == 2], after[folds == 2])
     assert not np.allclose(before[folds == 0], after[folds == 0])
@@ -203,12 +225,12 @@ def test_train_py_runs_it_on_the_classifiers_outputs(tmp_path):
     )
     for config in ("cfg_dh_12y8", "cfg_dh_29a2", "cfg_dh_29g"):
         write_val_data(world, rows["fold"].to_numpy(), config)
-    words = ["-C", "cfg_mlp", "-G", "cpu", "--fold", "1", "--seed", "3", "--epochs", "2", "--data_dir", "."]
-    done = command(*words, "--mlp_levels", "True", cwd=tmp_path, program=ROOT / "train.py")
+    words = ["-C", "cfg_mlp", "-G", "cpu", "--fold", "1", "--seed", "3", "--data_dir", "."]
+    done = command(*words, "--mlp_views", "own,levels", cwd=tmp_path, program=ROOT / "train.py")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "weights" / "cfg_mlp" / "fold1"
     history = pd.read_csv(folder / "history_seed3.csv")
-    assert {"train_loss", "train_loss_prior", "val_score", "val_mean_score", "val_cfg_dh_29g_any_severe"} <= {*history}
+    assert {"train_loss", "train_loss_scs", "val_score", "val_mean_score", "val_cfg_dh_29g_any_severe"} <= {*history}
     assert np.isnan(history["val_cfg_dh_12y8_ss"]).all()  # the sagittal model reads no subarticular stenosis
     output = torch.load(folder / "val_data_seed3.pth", weights_only=True)
     assert output["logits"].shape == (10, 25, 3) and output["probabilities"].shape == (10, 3, 25, 3)
@@ -229,7 +251,10 @@ def test_train_py_runs_it_on_the_classifiers_outputs(tmp_path):
         (["--oof", "a.csv", "--labels", "folds.csv"], "folds.csv: lacks the column"),
         (["--oof", "a.csv", "--labels", "strangers.csv"], "no study_id in common"),
         (["--oof", "a.csv", "--folds", "words.csv"], "words.csv: 12 of 12 rows cannot be used, expected whole numbers"),
-        (["--oof", "a.csv", "--mlp_members", "many"], "option --mlp_members: expected a whole number"),
+        (
+            ["--oof", "a.csv", "--mlp_priors", "many"],
+            "option --mlp_priors: expected a comma-separated list of a number",
+        ),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, script, monkeypatch, options, message):
@@ -246,6 +271,6 @@ def test_mistakes_are_one_line(tmp_path, script, monkeypatch, options, message):
     labels.assign(study_id=labels["study_id"] + 500).to_csv("strangers.csv", index=False)
     defaults = {"--labels": "train.csv", "--folds": "folds.csv"}
     words = [*options, *(word for pair in defaults.items() if pair[0] not in options for word in pair)]
-    with pytest.raises(script.UserError, match=message.replace("(", r"\(")) as error:
+    with pytest.raises(UserError, match=message.replace("(", r"\(")) as error:
         script.main(words)
     assert "\n" not in str(error.value)

@@ -212,3 +212,19 @@ def test_validation_after_every_few_epochs_and_after_the_last(toy: Toy) -> None:
     trainer.close()
     assert [row["epoch"] for row in history(trainer) if row["val_loss"]] == ["2.0", "4.0", "5.0"]
     assert len(history(trainer)) == 5
+
+
+def test_a_network_that_can_solve_for_its_weights_does_so_on_all_items_at_once(toy: Toy) -> None:
+    trainer = toy(epochs=1)
+
+    def fit(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        torch.nn.init.constant_(trainer.model.line.weight, len(batch["target"]))
+        return {"loss": torch.tensor(7.0), "n_valid": torch.tensor(8)}
+
+    trainer.model.fit = fit
+    trainer.train()
+    trainer.close()
+    assert checkpoint.load(trainer.path)["model"]["line.weight"].tolist() == [[8.0] * 3]
+    (row,) = history(trainer)
+    assert (row["epoch"], row["step"], row["train_loss"]) == ("1.0", "4", "7.0")
+    assert math.isfinite(float(row["val_loss"]))

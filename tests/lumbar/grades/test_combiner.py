@@ -16,7 +16,7 @@ from lumbar.grades.combiner import Combiner, compare, load_combiner, mean_of_mod
 from lumbar.grades.scoring import score_parts, softmax
 from models.mdl_mlp import Net
 
-CFG = replace(mlp, oof_configs=("cfg_dh_12y8", "cfg_dh_29a2"), mlp_members=2, hidden_dim=4)
+CFG = replace(mlp, oof_configs=("cfg_dh_12y8", "cfg_dh_29a2"), hidden_dim=4)
 
 
 def predictions(seed: int, models: int = 2, studies: int = 6) -> torch.Tensor:
@@ -27,6 +27,7 @@ def trained(seed: int, cfg: Any = CFG) -> Net:
     """Make a network whose corrections are not 0."""
     torch.manual_seed(seed)
     net = Net(cfg)
+    net.fit({"probabilities": predictions(9, studies=30), "target": torch.randint(0, 3, (30, 25))})
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return net.eval()
@@ -50,10 +51,8 @@ def test_mean_of_those_that_predicted():
 
 
 def test_views():
-    assert views(False, False).tolist() == [[target] for target in range(25)]
-    levels = views(True, False)
-    assert levels[:6].tolist() == [[0, -1, 1], [1, 0, 2], [2, 1, 3], [3, 2, 4], [4, 3, -1], [5, -1, 6]]
-    names = [[TARGETS[seen].removesuffix("_l2_l3") for seen in row] for row in views(False, True)[1::5]]
+    assert views("own").tolist() == [[target] for target in range(25)]
+    names = [[TARGETS[seen].removesuffix("_l2_l3") for seen in row] for row in views("conditions")[1::5]]
     canal, nfn, ss = "spinal_canal_stenosis", "neural_foraminal_narrowing", "subarticular_stenosis"
     assert names == [
         [canal, f"left_{nfn}", f"right_{nfn}", f"left_{ss}", f"right_{ss}"],
@@ -62,23 +61,33 @@ def test_views():
         [f"left_{ss}", f"right_{ss}", canal, f"left_{nfn}", f"right_{nfn}"],
         [f"right_{ss}", f"left_{ss}", canal, f"right_{nfn}", f"left_{nfn}"],
     ]
-    assert views(True, True).shape == (25, 7)
+    levels = views("levels")
+    assert np.array_equal(levels[:, :5], views("conditions"))
+    assert levels[:6, 5:].tolist() == [[-1, 1], [0, 2], [1, 3], [2, 4], [3, -1], [-1, 6]]
 
 
 def test_compare_scores_models_mean_and_ensemble():
     probabilities = predictions(1, studies=30)
     probabilities[:, 1, 15:] = torch.nan  # the second reads no subarticular stenosis
+    probabilities[20:, 0] = torch.nan
     probabilities[0, 0, 3] = torch.nan
     target = torch.from_numpy(np.random.default_rng(1).integers(0, 3, (30, 25)))
     logits = torch.randn(30, 25, 3, generator=torch.Generator().manual_seed(0))
     scores = compare({"probabilities": probabilities, "logits": logits, "target": target}, ["a", "b"])
     assert list(scores) == ["a", "b", "mean of models", "MLP"]
-    filled = probabilities[:, 0].double().numpy()
+    assert [of_model["studies"] for of_model in scores.values()] == [20, 30, 30, 30]
+    names = ["score", "scs", "nfn", "ss", "any_severe"]
+    filled = probabilities[:20, 0].double().numpy()
     filled[0, 3] = class_shares()[3]
-    parts = score_parts(filled, target)
-    assert scores["a"] == pytest.approx({"score": np.mean(list(parts.values())), **parts})
-    assert [math.isnan(value) for value in scores["b"].values()] == [True, False, False, True, False]
+    mean = mean_of_models(probabilities.double())
+    for prefix, predicted in (("", filled), ("mean_", mean[:20].numpy())):  # both on the studies that it has
+        parts = score_parts(predicted, target[:20])
+        expected = {"score": np.mean(list(parts.values())), **parts}
+        assert {name: scores["a"][prefix + name] for name in names} == pytest.approx(expected)
+    for prefix in ("", "mean_"):
+        assert [math.isnan(scores["b"][prefix + name]) for name in names] == [True, False, False, True, False]
     assert scores["MLP"]["scs"] == pytest.approx(score_parts(softmax(logits), target)["scs"])
+    assert scores["MLP"]["mean_ss"] == scores["mean of models"]["ss"]
     assert not any(math.isnan(value) for value in scores["mean of models"].values())
 
 
@@ -120,6 +129,16 @@ def test_load_takes_every_fold_and_seed(tmp_path):
     given = dict(zip(CFG.oof_configs, predictions(3).numpy().swapaxes(0, 1), strict=True))
     expected = Combiner(list(nets.values()), CFG.oof_configs).combine(given)
     np.testing.assert_allclose(loaded.combine(given), expected, atol=1e-7)
+
+
+def test_weights_of_an_older_mlp_are_to_be_trained_again(tmp_path):
+    save(tmp_path, trained(0), CFG, 0, 1)
+    path = tmp_path / "fold0" / "checkpoint_last_seed1.pth"
+    torch.save({"model": {"combinations.scs.log_weight": torch.zeros(8, 2)}}, path)
+    record = {"config": asdict(CFG) | {"mlp_prior": 300.0, "mlp_members": 8, "mlp_levels": False}}
+    (tmp_path / "fold0" / "config_seed1.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match=r"checkpoint_last_seed1\.pth: does not fit the network.*train it again"):
+        load_combiner(tmp_path)
 
 
 def test_load_says_what_is_wrong(tmp_path):

@@ -113,3 +113,16 @@ def test_bad_tables_are_one_line(tmp_path: Path, content: str, message: str) -> 
 def test_an_absent_table_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         read_predictions(tmp_path / "a.csv")
+
+
+def test_rows_without_values_are_missing_predictions(tmp_path):
+    path = write_predictions(tmp_path / "a.csv", [1, 2], np.full((2, 25, 3), 1 / 3))
+    rows = pd.read_csv(path)
+    rows.loc[[3, 30], ["normal_mild", "moderate", "severe"]] = np.nan
+    rows.to_csv(path, index=False)
+    study_id, values = read_predictions(path)
+    assert study_id.tolist() == [1, 2]
+    assert np.argwhere(np.isnan(values).all(-1)).tolist() == [[0, 3], [1, 5]]
+    rows.assign(severe=np.nan).to_csv(path, index=False)  # the file has changed since, and rows are half empty
+    with pytest.raises(UserError, match=r"holds 0.33\d*, 0.33\d*, nan; expected three probabilities"):
+        read_predictions(path)
