@@ -15,7 +15,7 @@ from lumbar.anatomy import LEVELS, SCS
 from lumbar.audit.findings import Finding, judge, note
 from lumbar.cli import UserError, require_dir
 from lumbar.images.cache import VERSIONS, cache_dir, is_identifier, is_instance
-from lumbar.images.dicom import DicomError, read_storage, read_tags
+from lumbar.images.dicom import DicomError, DicomFile, read_tags
 from lumbar.images.display import in_other_plane
 from lumbar.images.geometry import to_patient
 from lumbar.images.numbering import dicom_files
@@ -56,7 +56,7 @@ REQUIRED: Final = ("train", "series", "coordinates")
 
 
 STORAGE: Final = ("series_id", "files", "syntax", "compressed", "signed", "photometric", "windows", "frames")
-"""Of each series: how many files it has, and what `lumbar.images.dicom.read_storage` says of the first."""
+"""Of each series: how many files it has, and what `lumbar.images.dicom.DicomFile.storage` says of the first."""
 
 
 class TableMissing(LookupError):
@@ -221,7 +221,7 @@ def _read_storage(folder: Path) -> dict[str, Any]:
     """Read how the first file of a series stores its slices; nothing where it cannot be read."""
     files = [path for path in dicom_files(folder) if is_instance(path.stem)]
     try:
-        return {"series_id": int(folder.name), "files": len(files), **read_storage(files[0])}
+        return {"series_id": int(folder.name), "files": len(files), **DicomFile(files[0]).storage()}
     except DicomError:  # preparation says what is wrong with it
         return {}
 

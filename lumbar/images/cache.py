@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lumbar.files import TEMPORARY, write_bytes, write_text
-from lumbar.images.dicom import DicomError, DicomSlice
+from lumbar.images.dicom import DicomError, DicomFile, DicomSlice
 from lumbar.images.volumes import NAME as VOLUME
 from lumbar.table_checks import LARGEST, LARGEST_INSTANCE
 
@@ -185,13 +185,13 @@ class Source(NamedTuple):
     png_size: int
 
     @classmethod
-    def of(cls, content: bytes, png_size: int = 0, frame: int | None = None) -> Source:
+    def of(cls, file: DicomFile, frame: int | None = None) -> Source:
         """Fingerprint the content of a DICOM file, or one frame of it."""
-        start = 0 if frame is None else zlib.crc32(b"frame %d" % frame)
-        return cls(len(content), zlib.crc32(content, start), png_size)
+        whole = cls(len(file.content), file.crc, 0)
+        return whole if frame is None else whole.changed(f"frame {frame}")
 
-    def turned(self, how: str) -> Source:
-        """Fingerprint the same content, where its picture is turned before it is cached."""
+    def changed(self, how: str) -> Source:
+        """Fingerprint what is made of the same content otherwise: another frame, a turned picture."""
         return self._replace(crc=zlib.crc32(how.encode(), self.crc))
 
 

@@ -13,8 +13,10 @@ import io
 import logging
 import math
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -145,8 +147,8 @@ class MultiFrameError(DicomError):
         return MultiFrameError, (self.path, self.frames)
 
 
-def read_tags(path: Path, content: bytes | None = None, frame: int | None = None) -> dict[str, Any]:
-    """Read the tags of a slice, without decoding its pixels.
+class DicomFile:
+    """A file that is read and parsed once, however many of its slices are asked for.
 
     Parameters
     ----------
@@ -154,69 +156,98 @@ def read_tags(path: Path, content: bytes | None = None, frame: int | None = None
         The file, ``<study>/<series>/<instance>.dcm``.
     content : bytes, optional
         Its content, where the caller has it already.
-    frame : int, optional
-        Which frame of a multi-frame file, from 0.
-
-    Returns
-    -------
-    dict
-        `VECTORS` (tuples of float), `NUMBERS` (float), `TEXTS` (str), NaN where absent or malformed; ``img_w`` and
-        ``img_h`` (int). PatientID is kept only where it is the name of the study's folder, as in the competition: of
-        any other DICOM it may be a hospital's identifier.
 
     Raises
     ------
     DicomError
-        If the file is no greyscale image; `MultiFrameError` if it has several frames and none is named.
+        If it cannot be read, is empty or too large.
     """
-    return _guarded(path, lambda: _tags(_open(path, content, frame)[1], path))
+
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
+        self.path = path
+        self.content: bytes = _guarded(path, lambda: read_regular(path)) if content is None else content
+
+    @cached_property
+    def crc(self) -> int:
+        """CRC-32 of the content."""
+        return zlib.crc32(self.content)
+
+    @cached_property
+    def _dataset(self) -> pydicom.FileDataset:
+        if not self.content:
+            raise FileError("empty file")
+        return parse(io.BytesIO(self.content), specific_tags=_TAGS)
+
+    def tags(self, frame: int | None = None) -> dict[str, Any]:
+        """Return the tags of a slice, without decoding its pixels.
+
+        Parameters
+        ----------
+        frame : int, optional
+            Which frame of a multi-frame file, from 0.
+
+        Returns
+        -------
+        dict
+            `VECTORS` (tuples of float), `NUMBERS` (float), `TEXTS` (str), NaN where absent or malformed; ``img_w`` and
+            ``img_h`` (int). PatientID is kept only where it is the name of the study's folder, as in the competition:
+            of any other DICOM it may be a hospital's identifier.
+
+        Raises
+        ------
+        DicomError
+            If the file is no greyscale image; `MultiFrameError` if it has several frames and none is named.
+        """
+        return _guarded(self.path, lambda: _tags(self.values(frame), self.path))
+
+    def slice(self, frame: int | None = None) -> DicomSlice:
+        """Return a slice: its tags, pixels and window.
+
+        Raises
+        ------
+        DicomError
+            As `tags` does; if its pixels are truncated or cannot be decoded.
+        """
+        return _guarded(self.path, lambda: _read_slice(self._dataset, self.values(frame), frame or 0, self.path))
+
+    def storage(self) -> dict[str, Any]:
+        """Return how the file stores its slices, without decoding its pixels.
+
+        Returns
+        -------
+        dict
+            ``syntax`` (str, the transfer syntax), ``compressed`` and ``signed`` (bool), ``photometric`` (str),
+            ``windows`` (int, how many values WindowCenter has) and ``frames`` (int).
+
+        Raises
+        ------
+        DicomError
+            As `tags` does, but for several frames.
+        """
+        values = _guarded(self.path, lambda: self.values(0))
+        syntax = self._dataset.file_meta.TransferSyntaxUID
+        return {
+            "syntax": syntax.name,
+            "compressed": syntax.is_compressed,
+            "signed": values["PixelRepresentation"] == 1,
+            "photometric": values["PhotometricInterpretation"],
+            "windows": len(_floats(values["WindowCenter"])),
+            "frames": _frames(values),
+        }
+
+    def values(self, frame: int | None) -> Values:
+        """Return the values of the tags, after a check that they are those of greyscale images."""
+        return _values(self._dataset, frame, self.path)
 
 
-def read_slice(path: Path, content: bytes | None = None, frame: int | None = None) -> DicomSlice:
-    """Read a slice: its tags and its pixels.
-
-    Parameters
-    ----------
-    path, content, frame
-        As of `read_tags`.
-
-    Returns
-    -------
-    DicomSlice
-        Tags, pixels and window.
-
-    Raises
-    ------
-    DicomError
-        As `read_tags` does; if its pixels are truncated or cannot be decoded.
-    """
-    return _guarded(path, lambda: _read_slice(path, content, frame))
+def read_tags(path: Path) -> dict[str, Any]:
+    """Return `DicomFile.tags` of a file of one slice."""
+    return DicomFile(path).tags()
 
 
-def read_storage(path: Path) -> dict[str, Any]:
-    """Read how a file stores its slices, without decoding its pixels.
-
-    Returns
-    -------
-    dict
-        ``syntax`` (str, the transfer syntax), ``compressed`` and ``signed`` (bool), ``photometric`` (str), ``windows``
-        (int, how many values WindowCenter has) and ``frames`` (int).
-
-    Raises
-    ------
-    DicomError
-        As `read_tags` does, but for several frames.
-    """
-    dataset, values = _guarded(path, lambda: _open(path, None, 0))
-    syntax = dataset.file_meta.TransferSyntaxUID
-    return {
-        "syntax": syntax.name,
-        "compressed": syntax.is_compressed,
-        "signed": values["PixelRepresentation"] == 1,
-        "photometric": values["PhotometricInterpretation"],
-        "windows": len(_floats(values["WindowCenter"])),
-        "frames": _frames(values),
-    }
+def read_slice(path: Path) -> DicomSlice:
+    """Return `DicomFile.slice` of a file of one slice."""
+    return DicomFile(path).slice()
 
 
 def _guarded(path: Path, read: Callable[[], Any]) -> Any:
@@ -234,9 +265,8 @@ def _guarded(path: Path, read: Callable[[], Any]) -> Any:
         raise DicomError(path, f"damaged or truncated DICOM file ({type(error).__name__})") from error
 
 
-def _read_slice(path: Path, content: bytes | None, frame: int | None) -> DicomSlice:
-    dataset, values = _open(path, content, frame)
-    stored = decode(dataset, values, frame or 0, _frames(values))
+def _read_slice(dataset: pydicom.FileDataset, values: Values, frame: int, path: Path) -> DicomSlice:
+    stored = decode(dataset, values, frame, _frames(values))
     tags = _tags(values, path)
     scale = (_floats(values["RescaleSlope"]) or (1.0,))[0] or 1.0
     offset = (_floats(values["RescaleIntercept"]) or (0.0,))[0]
@@ -249,12 +279,8 @@ def _read_slice(path: Path, content: bytes | None, frame: int | None) -> DicomSl
     return DicomSlice(tags, stored, scale, offset, window, window_tags)
 
 
-def _open(path: Path, content: bytes | None, frame: int | None) -> tuple[pydicom.FileDataset, Values]:
-    """Parse a file, take out the values of its tags, and check that they are those of greyscale images."""
-    content = read_regular(path) if content is None else content
-    if not content:
-        raise DicomError(path, "empty file")
-    dataset = parse(io.BytesIO(content), specific_tags=_TAGS)
+def _values(dataset: pydicom.FileDataset, frame: int | None, path: Path) -> Values:
+    """Take out the values of a file's tags, and check that they are those of greyscale images."""
     if "PixelData" not in dataset:
         raise DicomError(path, "holds no pixel data (not an image, or cut off before it)")
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -275,7 +301,7 @@ def _open(path: Path, content: bytes | None, frame: int | None) -> tuple[pydicom
         for value in _floats(values[keyword])[:1]
     ):
         raise DicomError(path, "its rescale slope, intercept or window is no number that grey values can have")
-    return dataset, values
+    return values
 
 
 def _frames(values: Values) -> int:

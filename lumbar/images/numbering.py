@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lumbar.images.cache import is_instance
-from lumbar.images.dicom import DicomError, DicomSlice, MultiFrameError, read_slice, read_tags
+from lumbar.images.dicom import DicomError, DicomFile, DicomSlice, MultiFrameError, read_slice, read_tags
 from lumbar.images.frames import order_frames
 
 
@@ -62,7 +62,7 @@ def read_instances(folder: Path, instances: Iterable[int]) -> Iterator[DicomSlic
                 if instance not in frames:
                     raise error
         place, frame = frames.get(instance, (path, None))
-        yield read_slice(place, frame=frame)
+        yield DicomFile(place).slice(frame)
 
 
 def _frames_of(folder: Path) -> dict[int, tuple[Path, int]]:

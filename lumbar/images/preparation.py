@@ -22,8 +22,7 @@ from lumbar import tables
 from lumbar.cli import UserError, parser, require_dir
 from lumbar.files import TEMPORARY, locked
 from lumbar.images.cache import CachedSeries, Source, cache_dir, is_identifier, is_instance, published
-from lumbar.images.dicom import CRASHES, DicomError, MultiFrameError, read_slice, read_tags
-from lumbar.images.dicom_file import FileError, read_regular
+from lumbar.images.dicom import CRASHES, DicomError, DicomFile, MultiFrameError
 from lumbar.images.display import Turn, in_other_plane
 from lumbar.images.numbering import dicom_files, number_frames
 from lumbar.parallel import alone, ordered_map
@@ -101,17 +100,21 @@ def prepare_series(job: SeriesJob) -> Report:
         try:
             if path in job.crashing:
                 raise DicomError(path, CRASHES)
-            _prepare_slice(job, path, int(path.stem), None, caches, report)
+            _prepare_slice(job, DicomFile(path), int(path.stem), None, caches, report)
             used.append(path)
         except MultiFrameError as error:
             present.discard(int(path.stem))
-            several.append(error)
+            several.append(error.with_traceback(None))  # which would keep the whole file
         except DicomError as error:
             report.failures.append((path, error.reason))
+    file: DicomFile | None = None
     for instance, path, frame in number_frames(several, max(present, default=0)):
         present.add(instance)
         try:
-            _prepare_slice(job, path, instance, frame, caches, report)
+            if file is None or file.path != path:
+                file = None  # never two in memory
+                file = DicomFile(path)
+            _prepare_slice(job, file, instance, frame, caches, report)
             used.append(path)
         except DicomError as error:
             report.failures.append((path, f"frame {frame + 1}: {error.reason}"))
@@ -127,26 +130,20 @@ def prepare_series(job: SeriesJob) -> Report:
 
 
 def _prepare_slice(
-    job: SeriesJob, path: Path, instance: int, frame: int | None, caches: Sequence[CachedSeries], report: Report
+    job: SeriesJob, file: DicomFile, instance: int, frame: int | None, caches: Sequence[CachedSeries], report: Report
 ) -> None:
     """Bring one slice up to date, and report its metadata and whether it had to be decoded."""
-    try:
-        content = read_regular(path)
-    except FileError as error:
-        raise DicomError(path, str(error)) from error
-    except OSError as error:
-        raise DicomError(path, f"cannot be read ({error.strerror})") from error
-    source = Source.of(content, frame=frame)
+    source = Source.of(file, frame)
     stale = [cache for cache in caches if not cache.keep(instance, source)]
-    image = None if caches and not stale else read_slice(path, content, frame)
-    tags = image.tags if image else read_tags(path, content, frame)
+    image = None if caches and not stale else file.slice(frame)
+    tags = image.tags if image else file.tags(frame)
     turn = Turn.of(tags)
     if turn:
         if job.images.name == LABELLED:
-            raise DicomError(path, "is stored mirrored or turned, which the points of its labels do not allow for")
-        source = source.turned(repr(turn))
+            raise DicomError(file.path, "is stored mirrored or turned, which the points of its labels do not allow for")
+        source = source.changed(repr(turn))
         stale = [cache for cache in caches if not cache.keep(instance, source)]
-        image = turn.image(image or read_slice(path, content, frame)) if stale else None
+        image = turn.image(image or file.slice(frame)) if stale else None
         tags = turn.tags(tags)
     for cache in stale:
         assert image is not None
@@ -167,11 +164,12 @@ def _isolate(job: SeriesJob) -> Report:
 def _survives(path: Path) -> bool:
     """Decode a file; the process that calls this may not come to its end."""
     with suppress(DicomError):
+        file = DicomFile(path)
         try:
-            read_slice(path)
+            file.slice()
         except MultiFrameError as error:
             for frame in range(len(error.frames)):
-                read_slice(path, frame=frame)
+                file.slice(frame)
     return True
 
 

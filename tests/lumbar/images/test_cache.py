@@ -25,7 +25,7 @@ from lumbar.images.cache import (
     window_range,
     write_sources,
 )
-from lumbar.images.dicom import DicomSlice
+from lumbar.images.dicom import DicomFile, DicomSlice
 from lumbar.images.volumes import NAME as VOLUME
 
 RNG = np.random.default_rng(0)
@@ -174,13 +174,17 @@ def test_a_damaged_record_counts_as_none(tmp_path: Path, damage: str) -> None:
     assert read_sources(tmp_path / "absent") == {}
 
 
+def source(content: bytes) -> Source:
+    return Source.of(DicomFile(Path("1.dcm"), content))
+
+
 @pytest.fixture
 def series(tmp_path: Path) -> Path:
     """Two cached slices, 1 and 2, made from b"one" and b"two"."""
     folder = tmp_path / "cache" / "11" / "22"
     cached = CachedSeries(folder, "v01")
     for instance, content in ((1, b"one"), (2, b"two")):
-        cached.write(instance, Source.of(content), a_slice(np.full((4, 4), instance, np.uint16)))
+        cached.write(instance, source(content), a_slice(np.full((4, 4), instance, np.uint16)))
     assert cached.finish() == set()
     return folder
 
@@ -188,8 +192,8 @@ def series(tmp_path: Path) -> Path:
 def test_unchanged_slices_are_kept(series: Path) -> None:
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in series.iterdir()}
     cached = CachedSeries(series, "v01")
-    assert cached.keep(1, Source.of(b"one"))
-    assert cached.keep(2, Source.of(b"two"))
+    assert cached.keep(1, source(b"one"))
+    assert cached.keep(2, source(b"two"))
     assert cached.finish() == set()
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in series.iterdir()} == before
 
@@ -197,24 +201,24 @@ def test_unchanged_slices_are_kept(series: Path) -> None:
 def test_what_is_not_kept(series: Path) -> None:
     (series / "2.png").write_bytes(b"short")
     cached = CachedSeries(series, "v01")
-    assert not cached.keep(1, Source.of(b"changed"))
-    assert not cached.keep(2, Source.of(b"two"))
-    assert not cached.keep(3, Source.of(b"new"))
-    assert not CachedSeries(series, "v01", force=True).keep(1, Source.of(b"one"))
+    assert not cached.keep(1, source(b"changed"))
+    assert not cached.keep(2, source(b"two"))
+    assert not cached.keep(3, source(b"new"))
+    assert not CachedSeries(series, "v01", force=True).keep(1, source(b"one"))
 
 
 def test_a_record_never_vouches_for_a_png_of_another_source(series: Path) -> None:
     interrupted = CachedSeries(series, "v01")
-    interrupted.keep(2, Source.of(b"two"))
-    interrupted.write(1, Source.of(b"changed"), a_slice(np.arange(16, dtype=np.uint16).reshape(4, 4)))
-    assert not CachedSeries(series, "v01").keep(1, Source.of(b"one"))
+    interrupted.keep(2, source(b"two"))
+    interrupted.write(1, source(b"changed"), a_slice(np.arange(16, dtype=np.uint16).reshape(4, 4)))
+    assert not CachedSeries(series, "v01").keep(1, source(b"one"))
 
 
 def test_what_lost_its_source_goes_and_other_files_stay(series: Path) -> None:
     for name in (".3.png.abc.part", "notes.txt", "07.png"):
         (series / name).write_bytes(b"")
     cached = CachedSeries(series, "v01")
-    assert cached.keep(1, Source.of(b"one"))
+    assert cached.keep(1, source(b"one"))
     assert cached.finish() == {2}
     assert {path.name for path in series.iterdir()} == {"1.png", SOURCES, "notes.txt", "07.png"}
     assert set(read_sources(series)) == {1}

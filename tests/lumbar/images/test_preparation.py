@@ -10,7 +10,7 @@ import pytest
 
 from lumbar.cli import UserError
 from lumbar.images import preparation
-from lumbar.images.dicom import DicomSlice, read_slice
+from lumbar.images.dicom import DicomFile, DicomSlice
 from lumbar.images.preparation import prepare_images
 from lumbar.tables import META, read_table
 
@@ -159,12 +159,14 @@ def test_an_output_that_cannot_be_written_is_one_line(images: Path) -> None:
 def test_a_file_that_crashes_the_decoder_is_one_failure(
     images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def crash(path: Path, content: bytes | None = None, frame: int | None = None) -> DicomSlice:
-        if path.match("20/2.dcm"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return read_slice(path, content, frame)
+    read = DicomFile.slice
 
-    monkeypatch.setattr(preparation, "read_slice", crash)
+    def crash(file: DicomFile, frame: int | None = None) -> DicomSlice:
+        if file.path.match("20/2.dcm"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(file, frame)
+
+    monkeypatch.setattr(DicomFile, "slice", crash)
     report = prepare(images, workers=2)
     assert [path for path, _ in report.failures] == [images / "100" / "20" / "2.dcm"]
     assert "crashes the decoder" in capsys.readouterr().err
