@@ -60,6 +60,8 @@ class Report:
     done: int = 0
     kept: int = 0
     removed: int = 0
+    left_out: int = 0
+    """Scouts among the failures: nothing is lost that anyone wants."""
     failures: list[tuple[Path, str]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
 
@@ -68,6 +70,7 @@ class Report:
         self.done += other.done
         self.kept += other.kept
         self.removed += other.removed
+        self.left_out += other.left_out
         self.failures += other.failures
         self.rows += other.rows
 
@@ -124,6 +127,7 @@ def prepare_series(job: SeriesJob) -> Report:
             report.failures.append((path, "lies in another plane than its series (a scout?); left out"))
             for cache in caches:
                 cache.leave_out(row["instance_number"])
+    report.left_out = sum(others)
     report.rows = [row for row, other in zip(report.rows, others, strict=True) if not other]
     report.removed = len({instance for cache in caches for instance in cache.finish()} - present)
     return report
@@ -300,11 +304,13 @@ def main(description: str | None, argv: Sequence[str] | None, versions: Sequence
         start = time.perf_counter()
         report = prepare_images(images, versions, table, options.workers, options.force)
         seconds = time.perf_counter() - start
+        failures = len(report.failures) - report.left_out
+        scouts = f", {report.left_out} scouts left out" if report.left_out else ""
         outputs = [cache_dir(images, version).name for version in versions] + ([table.path] if table else [])
         print(
-            f"{images}: {report.done} slices done, {report.kept} kept, {len(report.failures)} failed, "
-            f"{report.removed} removed in {seconds:.1f} s ({(report.done + report.kept) / seconds:.0f} slices/s); "
-            f"{' '.join(outputs)}"
+            f"{images}: {report.done} slices done, {report.kept} kept, {failures} failed, "
+            f"{report.removed} removed{scouts} in {seconds:.1f} s "
+            f"({(report.done + report.kept) / seconds:.0f} slices/s); {' '.join(outputs)}"
         )
-        failed |= bool(report.failures)
+        failed |= bool(failures)
     return int(failed)

@@ -148,7 +148,7 @@ def deal_tasks(out: Path, options: Options) -> list[Task]:
     rng = np.random.default_rng([options.seed, total])
     numbers = _numbers(total * (1 + SERIES_PER_STUDY), rng)
     study_ids, series_ids = numbers[:total], numbers[total:].reshape(total, SERIES_PER_STUDY)
-    oddities = deal(total, options.irregular, rng)
+    oddities = deal(options.studies, options.test_studies, options.irregular, rng)
     faults = draw_faults(2 * options.studies, rng) + [0] * (2 * options.test_studies)
     tasks: list[Task] = []
     for split, (name, count) in enumerate((("train", options.studies), ("test", options.test_studies))):

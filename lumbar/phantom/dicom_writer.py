@@ -7,7 +7,7 @@ and instance numbers, not random.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from lumbar.files import write_bytes
 from lumbar.phantom.plan import Encoding, PlannedSlice, SeriesPlan, Study
@@ -31,24 +31,71 @@ TIMES: Final = {"T1": (560.0, 11.0), "T2": (3400.0, 102.0), "STIR": (4200.0, 38.
 """Typical repetition and echo time of each contrast at 1.5 tesla, ms, as headers state them."""
 
 
+FRAME_GROUPS: Final = {
+    "ImagePositionPatient": ("PlanePositionSequence", "ImagePositionPatient"),
+    "ImageOrientationPatient": ("PlaneOrientationSequence", "ImageOrientationPatient"),
+    "WindowCenter": ("FrameVOILUTSequence", "WindowCenter"),
+    "WindowWidth": ("FrameVOILUTSequence", "WindowWidth"),
+}
+"""Tags of which an enhanced image has one per frame: the functional group, and the tag in it."""
+
+SHARED_GROUPS: Final = {
+    "PixelSpacing": ("PixelMeasuresSequence", "PixelSpacing"),
+    "SliceThickness": ("PixelMeasuresSequence", "SliceThickness"),
+    "SpacingBetweenSlices": ("PixelMeasuresSequence", "SpacingBetweenSlices"),
+    "EchoTime": ("MREchoSequence", "EffectiveEchoTime"),
+    "RepetitionTime": ("MRTimingAndRelatedParametersSequence", "RepetitionTime"),
+}
+"""Tags of which it has one for all frames."""
+
+
 def write_series(
     folder: Path, study: Study, series: SeriesPlan, description: str, frames: Sequence[NDArray[np.uint16]]
 ) -> None:
-    """Write the slices of a series as ``<instance number>.dcm`` into a folder, each atomically.
+    """Write the slices of a series as ``<instance number>.dcm`` into a folder, or as one file, each atomically.
 
     The frames are their pixels, shape (rows, columns), 0 to `WHITE`, bright is bright; the series says how they are
     stored.
     """
     brightest = float(np.quantile(np.concatenate([frame.ravel()[::7] for frame in frames]), BRIGHTEST_QUANTILE))
-    for planned, frame in zip(series.slices, frames, strict=True):
+    headers = []
+    for planned in series.slices:
         dataset = _header(study, series, planned, description)
         _add_window(dataset, series.encoding, brightest)
         for tag in series.encoding.absent:
             delattr(dataset, tag)
+        headers.append(dataset)
+    pixels = list(frames)
+    if series.encoding.one_file:
+        headers, pixels = [_joined(headers)], [np.stack(frames)]
+    for name, dataset, frame in zip(series.files, headers, pixels, strict=True):
         _add_pixels(dataset, frame, series.encoding)
         content = io.BytesIO()
         dataset.save_as(content, enforce_file_format=True)
-        write_bytes(folder / f"{planned.instance_number}.dcm", content.getvalue())
+        write_bytes(folder / name, content.getvalue())
+
+
+def _joined(headers: Sequence[Dataset]) -> Dataset:
+    """Make the header of an enhanced multi-frame image of those of its frames (PS3.3 A.36)."""
+    joined = headers[0]
+    frames = [_groups(header, FRAME_GROUPS) for header in headers]
+    joined.SharedFunctionalGroupsSequence = [_groups(joined, SHARED_GROUPS)]
+    joined.PerFrameFunctionalGroupsSequence = frames
+    for keyword in (*FRAME_GROUPS, *SHARED_GROUPS, "SliceLocation"):
+        delattr(joined, keyword)
+    joined.SOPClassUID = EnhancedMRImageStorage
+    joined.NumberOfFrames = len(headers)
+    return joined
+
+
+def _groups(header: Dataset, groups: Mapping[str, tuple[str, str]]) -> Dataset:
+    """Put tags of a header into functional groups."""
+    result = Dataset()
+    for keyword, (group, name) in groups.items():
+        if group not in result:
+            setattr(result, group, [Dataset()])
+        setattr(result[group].value[0], name, header[keyword].value)
+    return result
 
 
 def _header(study: Study, series: SeriesPlan, planned: PlannedSlice, description: str) -> Dataset:
@@ -75,7 +122,7 @@ def _header(study: Study, series: SeriesPlan, planned: PlannedSlice, description
         "PatientPosition": "HFS",
         "StudyInstanceUID": generate_uid(entropy_srcs=["study", study_id]),
         "SeriesInstanceUID": generate_uid(entropy_srcs=["series", study_id, series_id]),
-        "InstanceNumber": number,
+        "InstanceNumber": planned.header_number or number,
         "ImagePositionPatient": plane.origin.tolist(),
         "ImageOrientationPatient": [*plane.row_dir.tolist(), *plane.col_dir.tolist()],
         "FrameOfReferenceUID": generate_uid(entropy_srcs=["frame", study_id]),

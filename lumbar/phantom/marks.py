@@ -108,7 +108,7 @@ def truth_rows(study: Study, outlines: Mapping[int, Sequence[Outlines]]) -> Iter
         }  # fmt: skip
 
     for series in study.series:
-        for planned, corners in zip(series.slices, outlines.get(series.series_id, ()), strict=False):
+        for planned, corners in zip(series.stack, outlines.get(series.series_id, ()), strict=False):
             for level, xy in level_points(corners).items():
                 if planned.contains(xy):
                     yield row(planned, level, "level", xy, planned.plane.to_patient(xy))
@@ -156,8 +156,8 @@ def _chosen_slice(series: SeriesPlan, point: Vector, draw: float, share: float) 
     """Choose the slice nearest to a point or, with probability `share`, the one before or after it."""
     nearest, _ = series.nearest(point)
     index = nearest + int(draw < share / 2) - int(draw > 1 - share / 2)
-    beside = series.slices[min(max(index, 0), len(series.slices) - 1)]
-    return beside if abs(beside.plane.distance(point)) < 2 * series.spacing else series.slices[nearest]
+    beside = series.stack[min(max(index, 0), len(series.stack) - 1)]
+    return beside if abs(beside.plane.distance(point)) < 2 * series.spacing else series.stack[nearest]
 
 
 def draw_faults(count: int, rng: np.random.Generator) -> list[Fault]:
@@ -188,7 +188,7 @@ def detect(
         missed = rng.random() < NOT_FOUND.get(vertebra, 0.0)
         drift, trimmed = rng.normal(0, BODY_NOISE_MM, 2), rng.integers(0, 4, 2) // 3  # at times an end slice is missed
         slice_nos, polys = [], []
-        for index, (planned, bodies) in enumerate(zip(series.slices, outlines, strict=True)):
+        for index, (planned, bodies) in enumerate(zip(series.stack, outlines, strict=True)):
             corners = bodies.get(vertebra)
             error = drift + rng.normal(0, CORNER_NOISE_MM, (4, 2))
             if corners is not None and all(planned.contains(corner) for corner in corners):

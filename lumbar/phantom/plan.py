@@ -45,6 +45,8 @@ class PlannedSlice:
     plane: SlicePlane
     shape: tuple[int, int]
     instance_number: int = 0
+    header_number: int | None = None  # InstanceNumber in the header, where it is another
+    scout: bool = False  # lies in another plane than its series
 
     def contains(self, xy: ArrayLike) -> bool:
         """Say whether a pixel position lies within the image."""
@@ -63,6 +65,7 @@ class Encoding:
     window: tuple[float, float] = (0.5, 1.0)  # centre and width, share of the series' brightest pixels
     windows: int = 1  # number of values in WindowCenter and WindowWidth
     absent: tuple[str, ...] = ()  # tags that are left out
+    one_file: bool = False  # an enhanced multi-frame file for the whole series
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,25 @@ class SeriesPlan:
 
     kind: str  # one of `lumbar.anatomy.SERIES_TYPES`
     contrast: Contrast
-    slices: tuple[PlannedSlice, ...]  # in the order of files, which instance numbers follow
+    slices: tuple[PlannedSlice, ...]  # in the order of files, which instance numbers follow; a scout comes last
     thickness: float  # of a slice, mm
     spacing: float  # between slices, mm
     encoding: Encoding = field(default_factory=Encoding)
     series_id: int = 0  # Kaggle's number; 0 until given
 
+    @property
+    def stack(self) -> tuple[PlannedSlice, ...]:
+        """The slices but for a scout."""
+        return tuple(each for each in self.slices if not each.scout)
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the files, in the order of the slices; one for all where it holds them all."""
+        numbers = [1] if self.encoding.one_file else [each.instance_number for each in self.slices]
+        return [f"{number}.dcm" for number in numbers]
+
     def nearest(self, point: ArrayLike) -> tuple[int, float]:
-        """Find the slice nearest to a point (mm): its index and its distance in mm."""
+        """Find the slice of the stack nearest to a point (mm): its index and its distance in mm."""
         origins, normals = self._planes
         distances = np.abs(((np.asarray(point) - origins) * normals).sum(axis=-1))
         index = int(np.argmin(distances))
@@ -86,8 +100,8 @@ class SeriesPlan:
 
     @cached_property
     def _planes(self) -> tuple[Vector, Vector]:
-        """Origins and normals of the slices, each of shape (slices, 3)."""
-        planes = [each.plane for each in self.slices]
+        """Origins and normals of the stack's slices, each of shape (slices, 3)."""
+        planes = [each.plane for each in self.stack]
         return np.array([plane.origin for plane in planes]), np.array([plane.normal for plane in planes])
 
     def find(self, point: ArrayLike) -> PlannedSlice | None:

@@ -18,7 +18,7 @@ from lumbar import tables
 from lumbar.anatomy import AXIAL_T2, CONDITION_PARTS, GRADE_COLUMNS, GRADES, LEVELS, MISSING, TARGETS
 from lumbar.files import write_bytes
 from lumbar.phantom.dicom_writer import write_series
-from lumbar.phantom.irregular import ODDITIES
+from lumbar.phantom.irregular import ODD_MARKS, ODDITIES
 from lumbar.phantom.marks import KIND_OF_PART, Fault, coordinate_rows, detect, outline, truth_rows
 from lumbar.phantom.patient import Patient, sample_patient
 from lumbar.phantom.plan import Encoding, Scene, SeriesPlan, Size, Study, plan_series
@@ -55,7 +55,7 @@ class Task:
     size: Size
     grades: Grades  # what the anatomy shows, nothing missing
     labels: Grades  # what was written down
-    oddity: str | None = None  # key of `lumbar.phantom.irregular.ODDITIES`
+    oddity: str | None = None  # key of `lumbar.phantom.irregular.ODDITIES` or `ODD_MARKS`
     faults: tuple[Fault, ...] = (0, 0)  # SpineNet's, in the first and second sagittal series
 
     def rng(self, *purpose: int) -> np.random.Generator:
@@ -81,12 +81,12 @@ def make_study(task: Task) -> Result:
     rendered = 0
     for i, series in enumerate(study.series):
         folder = task.out / f"{task.split}_images" / str(task.study_id) / str(series.series_id)
-        if not all((folder / f"{each.instance_number}.dcm").is_file() for each in series.slices):
+        if not all((folder / name).is_file() for name in series.files):
             names = DESCRIPTIONS[AXIAL_T2 if series.kind == AXIAL_T2 else series.contrast]
             frames = _render(study.patient, series, task.rng(2, i))
             write_series(folder, study, series, str(task.rng(3, i).choice(names)), frames)
             rendered += len(series.slices)
-    outlines = {series.series_id: outline(study.patient, series.slices) for series in study.sagittal}
+    outlines = {series.series_id: outline(study.patient, series.stack) for series in study.sagittal}
     listed = [
         {"study_id": task.study_id, "series_id": each.series_id, "series_description": each.kind}
         for each in study.series
@@ -104,7 +104,10 @@ def make_study(task: Task) -> Result:
                 write_bytes(path, pickle.dumps(found, protocol=4))
         rows[tables.TRAIN] = [_grade_row(task.study_id, labels)]
         rows[tables.TRAIN_SERIES] = listed
-        rows[tables.LABEL_COORDINATES] = list(coordinate_rows(study, labels, task.rng(4)))
+        marks = list(coordinate_rows(study, labels, task.rng(4)))
+        if task.oddity in ODD_MARKS:
+            marks = ODD_MARKS[task.oddity](marks, task.rng(6))
+        rows[tables.LABEL_COORDINATES] = marks
     else:
         rows[tables.TEST_SERIES] = listed
         rows[tables.SAMPLE_SUBMISSION] = [  # as Kaggle's: conditions alphabetically, levels downwards, every grade 1/3
@@ -129,7 +132,7 @@ def plan_study(task: Task) -> tuple[Study, Grades]:
         width = float(rng.uniform(0.75, 1.1))  # the window is to the technologist's liking
         encoding = Encoding(slope=slope, window=(width * float(rng.uniform(0.45, 0.55)), width))
         series.append(replace(planned, encoding=encoding))
-    if task.oddity is not None:
+    if task.oddity in ODDITIES:
         series = ODDITIES[task.oddity](series, scene, rng)
     numbers = rng.permutation(task.series_ids)[: len(series)].tolist()
     series = [replace(each, series_id=number) for each, number in zip(series, numbers, strict=True)]

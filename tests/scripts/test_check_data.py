@@ -1,10 +1,15 @@
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pytest
 
 from lumbar.anatomy import TARGETS
-from lumbar.tables import LABEL_COORDINATES, TRAIN, TRAIN_SERIES, write_table
+from lumbar.phantom.competition import Options, deal_tasks, make_competition
+from lumbar.phantom.irregular import TRAIN_ODDITIES
+from lumbar.tables import LABEL_COORDINATES, TEST_SERIES, TRAIN, TRAIN_SERIES, read_table, write_table
 
 
 def make_download(data: Path) -> None:
@@ -51,3 +56,58 @@ def test_a_folder_that_is_no_download_is_bad_use(tmp_path: Path, run_script: Cal
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "train_images: no such folder" in done.stderr
+
+
+NAMED_BY = {
+    "missing series type": "studies have a ",
+    "JPEG 2000": "pixels are stored uncompressed",
+    "two axial series": "one series of each type",
+    "missing tags": "SliceThickness is present",
+    "two stacks in one series": "instance numbers follow the stack",
+    "MONOCHROME1": "the greatest pixel is white",
+    "instance number gaps": "instance numbers have no gaps",
+    "signed pixels": "pixels are stored unsigned",
+    "high instance numbers": "instance numbers start at 1",
+    "several windows": "slices have one window",
+    "slices of another size": "slices of a series have one size",
+    "RLE": "pixels are stored uncompressed",
+    "duplicated positions": "slices of a series differ in position",
+    "no window": "slices have one window",
+    "two T1 series": "one series of each type",
+    "axial series in two parts": "SS points stand on one axial series",
+    "restarted instance numbers": "instance numbers follow the stack",
+    "scout in each series": "slices lie in the plane of their series",
+    "enhanced multi-frame": "a file holds one slice",
+    "corner clicks": "labels keep clear of the corners",
+}
+"""The finding that names a study, or one of its series, for each oddity. Instance numbers that run the other way are
+none: both ways are usual, and the overview counts them."""
+
+
+@pytest.mark.slow
+def test_every_oddity_of_a_phantom_is_named(
+    tmp_path: Path, run_script: Callable, monkeypatch: pytest.MonkeyPatch, forked: None
+) -> None:
+    def noise(_patient: object, planes: list, shape: tuple[int, int], *others: object) -> Iterator[np.ndarray]:
+        yield from (np.full(shape, 900, np.uint16) for _ in planes)
+
+    monkeypatch.setattr("lumbar.phantom.study.render_series", noise)
+    options = Options(len(TRAIN_ODDITIES), 1, 4, "small", 1.0)
+    make_competition(tmp_path, options)
+    for script, *arguments in (
+        ("prepare.py", "--workers", 1),
+        ("make_folds.py", "--folds", 2),
+        ("make_sag_loc_labels_part2.py", "--source", "spinenet", "--workers", 1),
+        ("check_data.py", "--csv", tmp_path / "check.csv"),
+    ):
+        done = run_script(script, "--data", tmp_path, *arguments)
+        assert done.returncode == 0, done.stderr
+    found = pd.read_csv(tmp_path / "check.csv", dtype=str)
+    series = pd.concat(read_table(tmp_path, table) for table in (TRAIN_SERIES, TEST_SERIES))
+    for task in deal_tasks(tmp_path, options):
+        if task.oddity in NAMED_BY:
+            rows = found[found["check"].str.startswith(NAMED_BY[task.oddity])]
+            numbers = {task.study_id, *series.loc[series["study_id"] == task.study_id, "series_id"]}
+            named = {int(number) for case in rows["case"] for number in re.findall(r"\d{7,}", case)}
+            assert numbers & named, task.oddity
+    assert {task.oddity for task in deal_tasks(tmp_path, options)} == {*NAMED_BY, "reversed instance numbers"}

@@ -68,6 +68,7 @@ def test_a_slice_in_another_plane_is_left_out(write_dicom: WriteDicom, tmp_path:
     assert [(path.name, reason) for path, reason in report.failures] == [
         ("3.dcm", "lies in another plane than its series (a scout?); left out")
     ]
+    assert report.left_out == 1
     assert not (tmp_path / "train_images_v01" / "1" / "2" / "3.png").exists()
 
 

@@ -10,10 +10,12 @@ from lumbar import tables
 from lumbar.anatomy import GRADES, SERIES_TYPES, TARGETS
 from lumbar.cli import UserError
 from lumbar.files import read_pickle
+from lumbar.images.dicom import VECTORS
 from lumbar.images.geometry import SlicePlane
+from lumbar.images.numbering import read_instances
 from lumbar.phantom import study as study_module
 from lumbar.phantom.competition import PATHS, Options, deal_tasks, make_competition
-from lumbar.phantom.irregular import ODDITIES
+from lumbar.phantom.irregular import TRAIN_ODDITIES
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +34,7 @@ def quick_rendering(monkeypatch, forked):
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory):
     """A phantom in which every oddity occurs, and its options."""
-    out, options = tmp_path_factory.mktemp("phantom") / "datamount", Options(len(ODDITIES) - 2, 2, 5, "small", 1.0)
+    out, options = tmp_path_factory.mktemp("phantom") / "datamount", Options(len(TRAIN_ODDITIES), 2, 5, "small", 1.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study_module, "render_series", noise)
         summary = make_competition(out, options)
@@ -45,11 +47,18 @@ def same(first, second):
     return names[0] == names[1] and not filecmp.cmpfiles(first, second, names[0], shallow=False)[1]
 
 
+def frames_in_one_file(out):
+    """Slices of the enhanced study beyond its files."""
+    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in out.glob("test_images/*/*/1.dcm")]
+    return sum(int(header.get("NumberOfFrames", 1)) - 1 for header in headers)
+
+
 def test_layout_is_kaggles(phantom):
     out, _options, summary = phantom
     assert sorted(path.name for path in out.iterdir()) == sorted(PATHS)
     files = list(out.glob("*_images/*/*/*.dcm"))
-    assert len(files) == summary.slices == summary.rendered
+    assert len(files) == summary.slices - frames_in_one_file(out)
+    assert summary.rendered == summary.slices
     assert not list(out.rglob("*.part"))
     series = pd.concat(tables.read_table(out, table) for table in (tables.TRAIN_SERIES, tables.TEST_SERIES))
     assert {(int(p.parts[-3]), int(p.parts[-2])) for p in files} == set(
@@ -92,12 +101,13 @@ def test_truth_agrees_with_the_files_in_pixels_and_mm(phantom):
     truth = tables.read_table(out, tables.TRUTH)
     folders = {path.name: path for path in out.glob("*_images/*/*")}
     for (series_id, number), rows in truth.groupby(["series_id", "instance_number"]):
-        tags = pydicom.dcmread(folders[str(series_id)] / f"{number}.dcm", stop_before_pixels=True)
-        plane = SlicePlane.from_tags(tags.ImagePositionPatient, tags.ImageOrientationPatient, tags.PixelSpacing)
+        (image,) = read_instances(folders[str(series_id)], [number])
+        tags = image.tags
+        plane = SlicePlane.from_tags(*(tags[name] for name in VECTORS))
         points = rows[["mm_x", "mm_y", "mm_z"]].to_numpy()
         assert plane.to_pixels(points) == pytest.approx(rows[["x", "y"]].to_numpy(), abs=0.01)
         assert np.abs(plane.distance(points)).max() < 0.75 * 5 + 0.01
-        assert (rows.img_h == tags.Rows).all() and (rows.img_w == tags.Columns).all()
+        assert (rows.img_h == tags["img_h"]).all() and (rows.img_w == tags["img_w"]).all()
 
 
 def test_level_points_and_detections_agree(phantom):
@@ -125,14 +135,17 @@ def test_level_points_and_detections_agree(phantom):
 def test_every_oddity_is_readable(phantom):
     out, options, summary = phantom
     tasks = deal_tasks(out, options)
-    assert {task.oddity for task in tasks} == set(ODDITIES) and summary.irregular == len(ODDITIES)
+    names = {"enhanced multi-frame", *TRAIN_ODDITIES}
+    assert {task.oddity for task in tasks} == names and summary.irregular == len(tasks)
     facts = {}
     for task in tasks:
+        if task.oddity in facts:
+            continue
         folders = sorted((out / f"{task.split}_images" / str(task.study_id)).iterdir())
         facts[task.oddity] = [[pydicom.dcmread(file) for file in folder.iterdir()] for folder in folders]
         for series in facts[task.oddity]:
             for dataset in series:
-                assert dataset.pixel_array.shape == (dataset.Rows, dataset.Columns)
+                assert dataset.pixel_array.shape[-2:] == (dataset.Rows, dataset.Columns)
 
     def all_files(oddity, check):
         return all(check(dataset) for series in facts[oddity] for dataset in series)
@@ -144,6 +157,7 @@ def test_every_oddity_is_readable(phantom):
     assert all_files("several windows", lambda d: d["WindowCenter"].VM == 3)
     assert all_files("no window", lambda d: "WindowCenter" not in d)
     assert all_files("missing tags", lambda d: "SliceLocation" not in d and "SliceThickness" not in d)
+    assert all_files("enhanced multi-frame", lambda d: d.NumberOfFrames == len(d.PerFrameFunctionalGroupsSequence) > 14)
     assert all_files("high instance numbers", lambda d: d.InstanceNumber >= 100)
 
 
