@@ -76,8 +76,10 @@ class Outcome:
             text = log.read().decode(errors="replace").replace("\r", "\n")
         status = process.wait()
         self.runs[f"{name} exit status {status}"] += 1
-        if status not in (0, 1, 2) or any(word in text for word in ("Traceback", "Warning:", "panicked")):
-            self.faults.append(f"{name}: exit status {status}, {text[-1000:]}")
+        places = [text.index(word) for word in ("Traceback", "Warning:", "panicked") if word in text]
+        if status not in (0, 1, 2) or places:
+            place = max(0, min(places, default=len(text)) - 500)
+            self.faults.append(f"{name}: exit status {status}, {text[place : place + 1500]}")
         return status, text
 
 
@@ -218,7 +220,9 @@ class Fuzz:
         """Compare the pixels of an accepted mutant with pydicom's."""
         try:
             ours = read_slice(path).stored
-            theirs = pydicom.dcmread(path, force=True).pixel_array
+            dataset = pydicom.dcmread(path, force=True)
+            dataset.SamplesPerPixel = 1  # pydicom, unlike this repository, refuses a file that does not say so
+            theirs = dataset.pixel_array
         except DicomError as error:
             self.outcome.faults.append(f"{error}; but prepare.py used it")
         except Exception as error:

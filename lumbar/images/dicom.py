@@ -28,7 +28,7 @@ from pydicom.tag import BaseTag, Tag
 from lumbar.cli import UserError
 from lumbar.images.dicom_file import FileError, parse, read_regular
 from lumbar.images.frames import PER_FRAME, SHARED, frame_values
-from lumbar.images.geometry import are_directions
+from lumbar.images.geometry import FARTHEST, are_directions
 from lumbar.images.pixels import contradiction, decode
 
 VECTORS: Final = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
@@ -56,7 +56,8 @@ MOST_FRAMES: Final = 4096
 
 _USABLE: Final[dict[str, Callable[[tuple[float, ...]], bool]]] = {
     "ImageOrientationPatient": lambda numbers: bool(are_directions(numbers)),
-    "PixelSpacing": lambda numbers: min(numbers) > 0,
+    "ImagePositionPatient": lambda numbers: max(map(abs, numbers)) < FARTHEST,
+    "PixelSpacing": lambda numbers: 0 < min(numbers) <= max(numbers) < FARTHEST,
 }
 """What else makes a vector usable; one that is not counts as absent."""
 

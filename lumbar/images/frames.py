@@ -12,6 +12,8 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
+from lumbar.images.geometry import FARTHEST
+
 SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 
 _GROUPS: Final = {
@@ -78,9 +80,9 @@ def _along_normal(frames: Sequence[Mapping[str, Any]], members: Sequence[int]) -
 
 
 def _vector(value: Any, length: int) -> NDArray[np.float64] | None:
-    """Return a tag as that many finite numbers; None where it is not."""
+    """Return a tag as that many numbers; None where it is not, or one is beyond `FARTHEST`."""
     try:
         vector = np.array([float(each) for each in value])
     except (TypeError, ValueError):
         return None
-    return vector if len(vector) == length and np.isfinite(vector).all() else None
+    return vector if len(vector) == length and (np.abs(vector) < FARTHEST).all() else None

@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Vector = NDArray[np.float64]
 
+FARTHEST = 1e6
+"""Greatest coordinate and spacing that is believed, mm: a kilometre."""
+
 _RIGHT = 0.02
 """Most that the products of two directions may differ from those of unit vectors at right angles."""
 

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from lumbar.cli import UserError
-from lumbar.images.geometry import are_directions
+from lumbar.images.geometry import FARTHEST, are_directions
 from lumbar.images.volumes import scan_pngs
 from lumbar.tables import SLICE
 
@@ -41,11 +41,11 @@ class SliceIndex:
     study_id, series_id, instance : ndarray, shape (N), int64
         What each slice is.
     position : ndarray, shape (N, 3)
-        ImagePositionPatient, mm; NaN where the tag is absent.
+        ImagePositionPatient, mm; NaN where the tag is absent or beyond `lumbar.images.geometry.FARTHEST`.
     orientation : ndarray, shape (N, 6)
         ImageOrientationPatient; NaN where absent, or no unit vectors at right angles.
     spacing : ndarray, shape (N, 2)
-        PixelSpacing: between rows, between columns, mm; NaN where absent or not positive.
+        PixelSpacing: between rows, between columns, mm; NaN where absent, not positive or beyond it.
     size : ndarray, shape (N, 2), int64
         Width and height, pixels.
     series : ndarray, shape (M), int64
@@ -65,7 +65,8 @@ class SliceIndex:
         self.orientation = tag_vectors(meta["ImageOrientationPatient"], 6)
         self.spacing = tag_vectors(meta["PixelSpacing"], 2)
         self.orientation[~are_directions(self.orientation)] = np.nan
-        self.spacing[~(self.spacing > 0).all(axis=1)] = np.nan
+        self.position[~(np.abs(self.position) < FARTHEST).all(axis=1)] = np.nan
+        self.spacing[~((self.spacing > 0) & (self.spacing < FARTHEST)).all(axis=1)] = np.nan
         self.size = meta[["img_w", "img_h"]].to_numpy(np.int64)
         self.series, first = np.unique(self.series_id, return_index=True)
         self.first = np.append(first, len(meta)).astype(np.int64)

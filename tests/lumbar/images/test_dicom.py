@@ -64,7 +64,15 @@ def test_an_absent_tag_is_nan(write_dicom: WriteDicom, path: Path, keyword: str)
 
 @pytest.mark.parametrize(
     ("keyword", "value"),
-    [("ImagePositionPatient", [1, 2]), ("PixelSpacing", ""), ("SliceThickness", ""), ("PatientPosition", "")],
+    [
+        ("ImagePositionPatient", [1, 2]),
+        ("ImagePositionPatient", [1e9, 0, 0]),
+        ("PixelSpacing", [0, 1]),
+        ("PixelSpacing", [1e9, 1]),
+        ("PixelSpacing", ""),
+        ("SliceThickness", ""),
+        ("PatientPosition", ""),
+    ],
 )
 def test_a_malformed_tag_is_nan(write_dicom: WriteDicom, path: Path, keyword: str, value: object) -> None:
     assert math.isnan(read_tags(write_dicom(path, RAMP, **{keyword: value}))[keyword])

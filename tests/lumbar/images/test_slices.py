@@ -57,6 +57,15 @@ def test_an_empty_index():
     assert empty.feet_to_head(np.zeros(0, int), np.zeros(0, int)).tolist() == []
 
 
+def test_geometry_that_cannot_be_counts_as_unknown():
+    meta = meta_of([(10, 1, (1e308, 0.0, 0.0), 4, 4), (10, 2, at(1), 4, 4)])
+    meta["PixelSpacing"] = [(1e300, 1.0), (0.0, 1.0)]
+    index = SliceIndex(meta)
+    assert np.isnan(index.position).all(axis=1).tolist() == [True, False]
+    assert np.isnan(index.spacing).all()
+    assert index.instance[index.right_to_left()].tolist() == [1, 2]
+
+
 def test_right_to_left():
     assert INDEX.instance[INDEX.right_to_left()].tolist() == [2, 1, 5000, 7]
 
