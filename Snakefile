@@ -201,7 +201,7 @@ rule pack:
 rule summary:
     input:
         scores = f"{REPORTS}/scores.txt",
-        localisation = rules.evaluate_localisation.output if config["phantom"] else [],
+        localisation = rules.evaluate_localisation.output,
         made = [*rules.check_data.output, *rules.training_report.output, *rules.predict.output, *rules.pack.output],
     output: f"{REPORTS}/summary.txt"
     shell: "{{ cat {input.localisation} {input.scores}; printf '%s\\n' '' 'Made:' {input.made}; }} > {output}"

@@ -1,7 +1,8 @@
-"""Measure the aggregated localisations against truth.csv: how far points and slices lie from where things really are.
+"""Measure the aggregated localisations: how far points and slices lie from where they should.
 
-Synthetic and outlined data have a truth.csv; the real competition has not. What the truth or the tables do not cover
-is said, not guessed.
+Synthetic and outlined data have a truth.csv; the real competition has not, and there the human points are the reference
+(but the misplaced; on sagittal slices with their usual offsets from the level points undone). What the reference or the
+tables do not cover is said, not guessed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from lumbar.anatomy import LEVEL_LABELS, LEVELS
 from lumbar.cli import UserError, parser, run
-from lumbar.localise.point_errors import MEASURES, Errors, References
+from lumbar.localise.point_errors import HUMAN, MEASURES, Errors, References
 from lumbar.tables import AXIAL_LEVELS, AXIAL_XY, SAGITTAL_SLICES, SAGITTAL_XY, TRUTH, Table, read_table
 
 TITLES = {
@@ -26,13 +27,16 @@ TITLES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0, or 1 if nothing could be measured."""
     options = parser(__doc__ or "", workers=False).parse_args(argv)
-    references = References(options.data, truth_alone=True)
+    known = (options.data / TRUTH.path).is_file()
+    references = References(options.data, truth_alone=known)
+    if not known:
+        print(f"there is no {TRUTH.path}: measured against {HUMAN}")
     measured = 0
     for _, table, measure in MEASURES:
         try:
             errors = measure(references, read_table(options.data, table))
             if not len(errors.values):
-                raise UserError(f"{TRUTH.path} has no such points on the series of the table")
+                raise UserError(f"{errors.reference} {'has' if known else 'have'} no such points on these series")
             lines = list(describe(table, errors))
             measured += 1
         except UserError as error:

@@ -200,12 +200,26 @@ def shifted_labels(points: pd.DataFrame, shift: int, slices: pd.DataFrame) -> pd
     return _with_slice(moved[moved["level"].between(0, len(LEVELS) - 1)], slices)
 
 
+def marked_levels(points: pd.DataFrame) -> pd.DataFrame:
+    """Find the level points that belong to human points, on the slice of each: `x, y`, shares of the image's sides.
+
+    A canal point is moved forwards by `CANAL_BEHIND`, a foramen point down by `FORAMEN_ABOVE`.
+
+    Parameters
+    ----------
+    points : DataFrame
+        As `sagittal_marks` gives them.
+    """
+    canal = points["part"] == SCS
+    x = points["x"] / points["img_w"] - canal * CANAL_BEHIND
+    return pd.DataFrame({"x": x, "y": points["y"] / points["img_h"] + ~canal * FORAMEN_ABOVE})
+
+
 def carried_labels(points: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
     """Make the label rows of one series from its human points alone.
 
-    A canal point is moved forwards by `CANAL_BEHIND`, a foramen point down by `FORAMEN_ABOVE`; then each level's
-    points are carried to every slice within `HALF_WIDTH` of the series' mid-line, linearly between two marked slices.
-    The slices on which the level is marked always count.
+    The level points of each level (`marked_levels`) are carried to every slice within `HALF_WIDTH` of the series'
+    mid-line, linearly between two marked slices. The slices on which the level is marked always count.
 
     Parameters
     ----------
@@ -221,16 +235,8 @@ def carried_labels(points: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
     """
     of_slice = slices.set_index("instance_number")
     across = of_slice.apply(_across, axis=1)
-    canal = points["part"] == SCS
-    side = np.select([canal, points["side"] == LEFT], [0, 1], -1)  # towards the patient's left
-    marked = pd.DataFrame(
-        {
-            "level": points["level"],
-            "across": points["instance_number"].map(across),
-            "x": points["x"] / points["img_w"] - canal * CANAL_BEHIND,
-            "y": points["y"] / points["img_h"] + ~canal * FORAMEN_ABOVE,
-        }
-    )
+    side = np.select([points["part"] == SCS, points["side"] == LEFT], [0, 1], -1)  # towards the patient's left
+    marked = marked_levels(points).assign(level=points["level"], across=points["instance_number"].map(across))
     midline = (marked["across"] - side * FORAMEN_OFF_MIDLINE).median()
     frames = []
     for level, of_level in marked.groupby("level"):

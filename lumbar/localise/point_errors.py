@@ -1,7 +1,6 @@
 """How far localised points and slices lie from where they should be: every single distance, and their summary.
 
-The reference is ``truth.csv`` where there is one (synthetic and outlined data), and else what the localisers were
-trained on: stage-1 level points, human marks.
+The reference is ``truth.csv`` where there is one (synthetic and outlined data), and else what humans marked.
 """
 
 from __future__ import annotations
@@ -15,18 +14,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lumbar.anatomy import AXIAL_T2, LEVEL_LABELS, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SS
+from lumbar.anatomy import AXIAL_T2, LEVEL_LABELS, LEVELS, NFN, SAGITTAL_T1, SAGITTAL_T2, SCS, SS
 from lumbar.cli import UserError
 from lumbar.images.slices import SliceIndex, millimetres
 from lumbar.items.axial_crops import closest_slices
 from lumbar.items.sequences import Floats, level_numbers
 from lumbar.labels.human import LEFT, human_points, point_column
+from lumbar.labels.misplaced import misplaced
+from lumbar.labels.sagittal_labels import marked_levels
 from lumbar.tables import (
     AXIAL_LEVELS,
     AXIAL_XY,
     LABEL_COORDINATES,
     META,
-    SAGITTAL_LABELS,
     SAGITTAL_SLICES,
     SAGITTAL_XY,
     SLICE,
@@ -110,8 +110,10 @@ class References:
         return self.truth[wanted] if wanted.any() or self.truth_alone else None
 
     def marks(self) -> pd.DataFrame:
-        """Read the human marks, as `lumbar.labels.human.human_points` gives them."""
-        return human_points(read_table(self.data, LABEL_COORDINATES))
+        """Read the human marks on slices that exist, but the misplaced: of `human_points`, with ``img_w, img_h``."""
+        points = human_points(read_table(self.data, LABEL_COORDINATES))
+        points = points.merge(self.meta[[*SLICE, "img_w", "img_h"]].drop_duplicates(SLICE), on=SLICE)
+        return points[misplaced(points) == ""]
 
     def measure(self, found: pd.DataFrame, right: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         """Join what was found with what is right (`x, y`, pixels) on some keys; add `px`, and `error`, mm."""
@@ -124,10 +126,14 @@ class References:
 
 
 def sagittal_points(references: References, found: pd.DataFrame) -> Errors:
-    """Measure the level points on sagittal slices."""
+    """Measure the level points on sagittal slices; human marks count with their usual offsets undone."""
     right, reference = references.true_points(["level"], SAGITTAL), TRUTH.path
     if right is None:
-        right, reference = read_table(references.data, SAGITTAL_LABELS), "the stage-1 labels it was trained on"
+        marks, reference = references.marks(), HUMAN
+        marks = marks[marks["part"].isin([NFN, SCS])]
+        right = marked_levels(marks).mul(marks[["img_w", "img_h"]].to_numpy()).join(marks[SLICE])
+        right = right.assign(level=marks["level"].map(dict(enumerate(LEVELS))))
+        right = right.groupby([*SLICE, "level"], as_index=False)[["x", "y"]].mean()
     cases = references.measure(found, right, [*SLICE, "level"])
     groups = {label: cases.loc[cases["level"] == level, "error"].to_numpy(float)
               for level, label in zip(LEVELS, LEVEL_LABELS, strict=True)}  # fmt: skip

@@ -13,7 +13,6 @@ from lumbar.tables import (
     AXIAL_XY,
     LABEL_COORDINATES,
     META,
-    SAGITTAL_LABELS,
     SAGITTAL_SLICES,
     SAGITTAL_XY,
     TRUTH,
@@ -89,21 +88,15 @@ def test_a_level_that_is_mapped_nowhere_is_infinitely_far(data: Path) -> None:
 def test_without_a_truth_the_labels_are_the_reference(mini: Path) -> None:
     found, notes = measure(mini / "datamount")
     assert notes == []
-    assert [errors.reference for errors in found.values()] == [
-        "the stage-1 labels it was trained on",
-        "the human marks",
-        "the human marks",
-        "the human marks",
-    ]
+    assert {errors.reference for errors in found.values()} == {"the human marks"}
     assert all(sum(map(len, errors.groups.values())) for errors in found.values())
 
 
 def test_what_cannot_be_measured_is_said(mini: Path) -> None:
     data = mini / "datamount"
-    (data / SAGITTAL_LABELS.path).unlink()
     (data / SAGITTAL_SLICES.path).unlink()
     labels = read_table(data, LABEL_COORDINATES)
-    write_table(labels[~labels["condition"].str.contains("Subarticular")], data, LABEL_COORDINATES)
+    write_table(labels[:0], data, LABEL_COORDINATES)
     found, notes = measure(data)
     assert found == {}
     assert [note.partition(" not measured: ")[0] for note in notes] == [
