@@ -12,15 +12,14 @@ import logging
 from collections.abc import Sequence
 
 from lumbar import cli
-from lumbar.engine.runs import Run
-from lumbar.localise import aggregation
+from lumbar.localise.options import make_parser
 from lumbar.roles import AXIAL, INFERENCE, SAGITTAL
 from lumbar.tables import AXIAL_XY, META, SAGITTAL_XY, SLICE, read_table, write_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 or a `UserError`."""
-    parser = aggregation.make_parser(__doc__ or "", "the newest")
+    parser = make_parser(__doc__ or "", "the newest")
     parser.add_argument(
         "--mask-objective",
         choices=("l1", "bce"),
@@ -30,13 +29,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=("axial", "sagittal"), help="make one table, from one localiser alone")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-
-    def find(config: str) -> list[Run]:
-        return aggregation.find_outputs(options.weights, config, options.folds, options.seed, options.allow_missing)
+    from lumbar.localise import aggregation  # PyTorch takes seconds to import: mistakes in the command show before
 
     # All inputs are found before the first table is written.
-    axial = find(INFERENCE[AXIAL]) if options.only != "sagittal" else []
-    sagittal = find(INFERENCE[SAGITTAL]) if options.only != "axial" else []
+    given = options.folds, options.seed, options.allow_missing
+    found = {
+        part: aggregation.find_outputs(options.weights, INFERENCE[config], *given)
+        for part, config in (("axial", AXIAL), ("sagittal", SAGITTAL))
+        if options.only in (None, part)
+    }
+    axial, sagittal = found.get("axial"), found.get("sagittal")
     objective = ""
     if sagittal:
         objective = aggregation.common_value(sagittal, "mask_objective", options.mask_objective)

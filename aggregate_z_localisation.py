@@ -15,24 +15,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from lumbar.cli import run
-from lumbar.items.axial_crops import FURTHEST
-from lumbar.localise import aggregation
-from lumbar.localise.axial_mapping import FORAMEN_THRESHOLDS, map_levels
+from lumbar.localise.options import make_parser
 from lumbar.roles import SLICES
 from lumbar.tables import AXIAL_LEVELS, META, SAGITTAL_SLICES, SAGITTAL_XY, TRAIN_SERIES, read_table, write_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0 or a `UserError`."""
-    parser = aggregation.make_parser(__doc__ or "", "the mean of all")
+    parser = make_parser(__doc__ or "", "the mean of all")
     parser.add_argument(
         "--count-objective",
-        choices=tuple(FORAMEN_THRESHOLDS),
+        choices=("l1", "l2"),
         help="what the z localiser learned: medians (l1) or means (l2) of the number of points on a slice "
         "(default: what the run's config snapshot says; l1 without one)",
     )
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # PyTorch takes seconds to import: mistakes in the command show before.
+    from lumbar.items.axial_crops import FURTHEST
+    from lumbar.localise import aggregation
+    from lumbar.localise.axial_mapping import FORAMEN_THRESHOLDS, map_levels
+
     runs = aggregation.find_outputs(
         options.weights, SLICES, options.folds, options.seed, options.allow_missing, all_seeds=True
     )

@@ -13,7 +13,6 @@ from pathlib import Path
 from lumbar.cli import parser, run
 from lumbar.files import check_replaceable
 from lumbar.html.page import PAGE_START
-from lumbar.report.training import write_report
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = options.parse_args(argv)
 
     check_replaceable(args.out, PAGE_START)
+    from lumbar.report.training import write_report  # PyTorch takes seconds to import: mistakes show before
+
     summary = write_report(args.data, args.weights, args.out, args.configs)
     print(
         f"{summary.path}: {summary.runs} runs of {summary.configs} configs, {summary.graded} of them with grades; "

@@ -21,10 +21,11 @@ DOCUMENTS = [name for name in TRACKED if name.endswith(".md")]
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_answers_help(command: str) -> None:
-    runner = "bash" if command.endswith(".sh") else sys.executable
-    result = subprocess.run([runner, command, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
+    runner = ["bash"] if command.endswith(".sh") else [sys.executable, "-X", "importtime"]
+    result = subprocess.run([*runner, command, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert len(result.stdout.splitlines()) >= 2
+    assert not re.search(r"\| +torch$", result.stderr, flags=re.MULTILINE), "a user would wait seconds for PyTorch"
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name.endswith(".py")])

@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 from numpy.typing import NDArray
 
 from lumbar.anatomy import CONDITION_PARTS, GRADES, PARTS, TARGETS
@@ -71,6 +70,8 @@ def assign_folds(train: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64
     order = np.argsort(train["study_id"].to_numpy(), kind="stable")
     grades = train[list(TARGETS)].iloc[order]
     indicators = np.hstack([grades.isna() if stratum is None else grades == stratum for stratum in STRATA])
+    from iterstrat.ml_stratifiers import MultilabelStratifiedKFold  # takes a second to import, here alone it is needed
+
     dealer = MultilabelStratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)
     result = np.empty(len(train), np.int64)
     for fold, (_, held_out) in enumerate(dealer.split(indicators, indicators)):

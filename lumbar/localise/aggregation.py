@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from lumbar import cli
 from lumbar.anatomy import LEVELS
 from lumbar.cli import UserError
 from lumbar.engine import checkpoint
@@ -174,19 +172,3 @@ def sagittal_points(outputs: Sequence[Path], meta: pd.DataFrame, mask_objective:
         for number, level in enumerate(LEVELS)
     ]
     return pd.concat(per_level).sort_values([*SLICE, "level"], ignore_index=True)
-
-
-def make_parser(description: str, seeds: str) -> argparse.ArgumentParser:
-    """Make the parser of the aggregation commands; `seeds` says which count by default."""
-    parser = cli.parser(description, workers=False)
-    parser.add_argument(
-        "--weights", type=Path, default=Path("weights"), metavar="DIR", help="outputs' folder (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--folds", type=int, nargs="+", default=[0, 1, 2, 3], metavar="K", help="folds (default: 0 1 2 3)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=ANY_SEED, metavar="N", help=f"outputs of this seed (default: {seeds} of each fold)"
-    )
-    parser.add_argument("--allow-missing", action="store_true", help="go on without the folds that have no output")
-    return parser

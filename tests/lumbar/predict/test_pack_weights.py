@@ -14,12 +14,12 @@ import torch
 from lumbar.anatomy import GRADE_COLUMNS
 from lumbar.cli import UserError
 from lumbar.predict.checkpoints import CONFIGS, find_checkpoints
+from lumbar.predict.packing import halved
 from lumbar.roles import AXIAL
 
 ROOT = Path(__file__).parents[3]
 predict: Callable[[list[str]], int] = runpy.run_path(str(ROOT / "predict.py"))["main"]
-script = runpy.run_path(str(ROOT / "scripts" / "pack_weights.py"))
-pack: Callable[[list[str]], int] = script["main"]
+pack: Callable[[list[str]], int] = runpy.run_path(str(ROOT / "scripts" / "pack_weights.py"))["main"]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,6 @@ def test_packed_weights_answer_as_the_tree_does(
 
 
 def test_half_precision_is_for_matrices_that_fit() -> None:
-    halved = script["halved"]
     result = halved(
         {"kernel": torch.ones(2, 2), "large": torch.full((2, 2), 1e6), "bias": torch.ones(2), "count": torch.tensor(3)}
     )
