@@ -10,15 +10,16 @@ The exit status is 1 if there is one.
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -61,17 +62,21 @@ class Outcome:
 
     runs: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
+    peak: int = 0
+    """Memory of the largest process, KiB; only where there is /proc."""
 
     def command(self, name: str, *options: object) -> tuple[int, str]:
         """Run a command of the repository; note what no input may lead to. Return its exit status and messages."""
         with tempfile.TemporaryFile() as log:
             argv = [sys.executable, ROOT / name, *map(str, options)]
             process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True)
-            try:
-                process.wait(SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                self.faults.append(f"{name}: still at work after {SECONDS:g} s")
+            end = time.monotonic() + SECONDS
+            while process.poll() is None:
+                self.peak = max([self.peak, *memory(process.pid)])
+                if time.monotonic() > end:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    self.faults.append(f"{name}: still at work after {SECONDS:g} s")
+                time.sleep(0.05)
             log.seek(0)
             text = log.read().decode(errors="replace").replace("\r", "\n")
         status = process.wait()
@@ -81,6 +86,15 @@ class Outcome:
             place = max(0, min(places, default=len(text)) - 500)
             self.faults.append(f"{name}: exit status {status}, {text[place : place + 1500]}")
         return status, text
+
+
+def memory(session: int) -> Iterator[int]:
+    """Tell the greatest memory that each process of a session has taken so far, KiB."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if os.getsid(int(folder.name)) == session:
+                words = (folder / "status").read_text().split()
+                yield int(words[words.index("VmHWM:") + 1]) if "VmHWM:" in words else 0
 
 
 def damaged_files(originals: Sequence[bytes], count: int, rng: np.random.Generator) -> Iterator[bytes]:
@@ -286,14 +300,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for start in tqdm(range(0, len(files), AT_A_TIME), "files"):
             fuzz.files(files[start : start + AT_A_TIME])
         fuzz.tables(options.mutants - len(files), rng)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    if peak > MEMORY:
-        outcome.faults.append(f"a process took {peak >> 10} MiB")
+    if outcome.peak > MEMORY:
+        outcome.faults.append(f"a process took {outcome.peak >> 10} MiB")
     for name, count in sorted(outcome.runs.items()):
         print(f"{name}: {count} runs")
     for fault in outcome.faults:
         print(f"fault: {fault}")
-    print(f"{options.mutants} mutants, {len(outcome.faults)} faults; the largest process took {peak >> 10} MiB")
+    print(f"{options.mutants} mutants, {len(outcome.faults)} faults; the largest process took {outcome.peak >> 10} MiB")
     return int(bool(outcome.faults))
 
 
