@@ -59,7 +59,7 @@ def labels_are_plausible(inputs: Inputs) -> Iterator[Finding]:
     reasons = rows["misplaced"]
     for title, chosen, text in (
         ("labels lie inside their image", reasons == OUTSIDE, "outside"),
-        ("labels keep clear of the corners", reasons == IN_CORNER, f"{IN_CORNER}; left out in training"),
+        ("labels keep clear of the corners", reasons == IN_CORNER, f"{IN_CORNER}; no network learns them"),
         ("points follow the levels of their series", ~reasons.isin(["", OUTSIDE, IN_CORNER]),
          "far from where the other levels have them; left out of the stage-1 labels"),
     ):  # fmt: skip

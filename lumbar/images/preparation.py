@@ -34,6 +34,9 @@ LABELLED: Final = "train_images"
 IMAGES: Final = {"train_images": tables.META, "test_images": tables.TEST_META}
 """The image folders, and the metadata table of each."""
 
+SCOUT: Final = "lies in another plane than its series (a scout?); left out"
+"""What is said of such a slice."""
+
 
 @dataclass(frozen=True)
 class SeriesJob:
@@ -60,9 +63,9 @@ class Report:
     done: int = 0
     kept: int = 0
     removed: int = 0
-    left_out: int = 0
-    """Scouts among the failures: nothing is lost that anyone wants."""
     failures: list[tuple[Path, str]] = field(default_factory=list)
+    scouts: list[Path] = field(default_factory=list)
+    """Slices in another plane than their series, left out: nothing is lost that anyone wants."""
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, other: Report) -> None:
@@ -70,8 +73,8 @@ class Report:
         self.done += other.done
         self.kept += other.kept
         self.removed += other.removed
-        self.left_out += other.left_out
         self.failures += other.failures
+        self.scouts += other.scouts
         self.rows += other.rows
 
 
@@ -124,10 +127,9 @@ def prepare_series(job: SeriesJob) -> Report:
     others = in_other_plane([row["ImageOrientationPatient"] for row in report.rows])
     for path, row, other in zip(used, report.rows, others, strict=True):
         if other:
-            report.failures.append((path, "lies in another plane than its series (a scout?); left out"))
+            report.scouts.append(path)
             for cache in caches:
                 cache.leave_out(row["instance_number"])
-    report.left_out = sum(others)
     report.rows = [row for row, other in zip(report.rows, others, strict=True) if not other]
     report.removed = len({instance for cache in caches for instance in cache.finish()} - present)
     return report
@@ -226,7 +228,7 @@ def prepare_images(
             _say(f"{path}: {reason}")
         try:
             for report in prepare_all(jobs, workers, images.name):
-                for path, reason in report.failures:
+                for path, reason in [*report.failures, *((path, SCOUT) for path in report.scouts)]:
                     _say(f"{path}: {reason}")
                 total.add(report)
             if table is not None:
@@ -304,13 +306,12 @@ def main(description: str | None, argv: Sequence[str] | None, versions: Sequence
         start = time.perf_counter()
         report = prepare_images(images, versions, table, options.workers, options.force)
         seconds = time.perf_counter() - start
-        failures = len(report.failures) - report.left_out
-        scouts = f", {report.left_out} scouts left out" if report.left_out else ""
+        scouts = f", {len(report.scouts)} scouts left out" if report.scouts else ""
         outputs = [cache_dir(images, version).name for version in versions] + ([table.path] if table else [])
         print(
-            f"{images}: {report.done} slices done, {report.kept} kept, {failures} failed, "
+            f"{images}: {report.done} slices done, {report.kept} kept, {len(report.failures)} failed, "
             f"{report.removed} removed{scouts} in {seconds:.1f} s "
             f"({(report.done + report.kept) / seconds:.0f} slices/s); {' '.join(outputs)}"
         )
-        failed |= bool(failures)
+        failed |= bool(report.failures)
     return int(failed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ class Cached:
     """`lumbar.tables.TEST_META`."""
     failures: dict[int, list[str]]
     """Per study one line for each file that could not be used."""
+    scouts: dict[int, int]
+    """Per study how many slices lie in another plane than their series, and are left out."""
 
 
 def make_caches(studies: Sequence[StudyFiles], data: Path, versions: Collection[str], workers: int) -> Cached:
@@ -49,8 +51,10 @@ def make_caches(studies: Sequence[StudyFiles], data: Path, versions: Collection[
             kinds[series.series_id] = series.kind
     rows: list[dict[str, Any]] = []
     failures: dict[int, list[str]] = defaultdict(list)
+    scouts: Counter[int] = Counter()
     for job, report in zip(jobs, prepare_all(jobs, workers, quiet=True), strict=True):
         rows += report.rows
+        scouts[int(job.study)] += len(report.scouts)
         for path, reason in report.failures:
             failures[int(job.study)].append(f"{path.readlink() if path.is_symlink() else path}: {reason}")
     meta = pd.DataFrame(rows, columns=list(tables.TEST_META.columns))
@@ -59,4 +63,4 @@ def make_caches(studies: Sequence[StudyFiles], data: Path, versions: Collection[
     tables.write_table(meta, data, tables.TEST_META)
     series_table = meta[["study_id", "series_id"]].drop_duplicates(ignore_index=True)
     series_table["series_description"] = series_table["series_id"].map(kinds)
-    return Cached(series_table, meta, dict(failures))
+    return Cached(series_table, meta, dict(failures), dict(scouts))

@@ -151,7 +151,7 @@ def answer(
         source=source,
         models={name: values[row] for name, values in graded.models.items()},
         series=series_notes(study, cached),
-        warnings=(*study.warnings, *unreadable(study, cached), *warnings),
+        warnings=(*study.warnings, *left_out(study, cached), *warnings),
         sagittal=viewer.sagittal(study.study_id),
         axial=axial,
     )
@@ -169,7 +169,7 @@ def unanswered(study: StudyFiles, cached: Cached | None, reason: str = "") -> St
         source=(SHARES,) * len(TARGETS),
         models={},
         series=series_notes(study, cached),
-        warnings=(*study.warnings, *unreadable(study, cached), f"Class shares for all {len(TARGETS)} grades: {reason}"),
+        warnings=(*study.warnings, *left_out(study, cached), f"Class shares for all {len(TARGETS)} grades: {reason}"),
     )
 
 
@@ -186,8 +186,11 @@ def series_notes(study: StudyFiles, cached: Cached | None) -> tuple[SeriesNote, 
     return tuple(notes)
 
 
-def unreadable(study: StudyFiles, cached: Cached | None) -> list[str]:
-    """Say how many files of a study could not be used (their names, which may be anything, are not recorded)."""
-    failed = len(cached.failures.get(study.study_id, ())) if cached else 0
+def left_out(study: StudyFiles, cached: Cached | None) -> list[str]:
+    """Say how many files of a study were not used (their names, which may be anything, are not recorded)."""
+    if cached is None:
+        return []
     total = sum(series.count for series in study.used)
-    return [f"{failed} of {total} files could not be read and are left out"] if failed else []
+    failed, scouts = len(cached.failures.get(study.study_id, ())), cached.scouts.get(study.study_id, 0)
+    unreadable = [f"{failed} of {total} files could not be read and are left out"] if failed else []
+    return unreadable + [f"{scouts} slices in another plane than their series (scouts?) are left out"] * bool(scouts)

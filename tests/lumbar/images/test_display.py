@@ -65,10 +65,8 @@ def test_a_slice_in_another_plane_is_left_out(write_dicom: WriteDicom, tmp_path:
     write_dicom(folder / "3.dcm", PIXELS, ImageOrientationPatient=SAGITTAL)
     report = prepare(folder)
     assert [row["instance_number"] for row in report.rows] == [1, 2, 4]
-    assert [(path.name, reason) for path, reason in report.failures] == [
-        ("3.dcm", "lies in another plane than its series (a scout?); left out")
-    ]
-    assert report.left_out == 1
+    assert report.failures == []
+    assert [path.name for path in report.scouts] == ["3.dcm"]
     assert not (tmp_path / "train_images_v01" / "1" / "2" / "3.png").exists()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 
 from lumbar.anatomy import GRADE_COLUMNS, SAGITTAL_T1, TARGETS
@@ -110,6 +111,19 @@ def test_a_level_off_the_axial_stack_takes_its_neighbours_grade(
     assert [found.source[15], found.source[20]] == [NEIGHBOUR] * 2 and found.source.count(MODELS) == 23
     assert [view.level for view in found.axial] == ["l2_l3", "l3_l4", "l4_l5", "l5_s1"]
     assert found.warnings[0] == "Subarticular stenosis, L1/L2: taken from the nearest level (no axial slice for L1/L2)"
+
+
+def test_a_scout_is_left_out_and_costs_nothing(tmp_path: Path, make_study: MakeStudy, predict: Predict) -> None:
+    make_study(tmp_path / "images", 12)
+    assert predict() == 0
+    before = submission(tmp_path)
+    scout = pydicom.dcmread(tmp_path / "images" / "12" / "122" / "18.dcm")
+    scout.InstanceNumber, scout.SOPInstanceUID = 99, "1.2.3"
+    scout.ImagePositionPatient, scout.ImageOrientationPatient = [0, -128, 128], [0, 1, 0, 0, 0, -1]
+    scout.save_as(tmp_path / "images" / "12" / "122" / "99.dcm")
+    assert predict() == 0
+    assert record(tmp_path, 12).warnings[0] == "1 slices in another plane than their series (scouts?) are left out"
+    pd.testing.assert_frame_equal(submission(tmp_path), before)
 
 
 def test_broken_inputs_are_named_and_cost_nothing_else(
