@@ -10,7 +10,7 @@ import pandas as pd
 
 from lumbar.anatomy import CONDITION_PARTS, GRADES, NFN, SCS, SS, TARGETS
 from lumbar.audit.findings import Exhibit, Finding, judge
-from lumbar.audit.inputs import Inputs, label_names, records, target_name
+from lumbar.audit.inputs import Inputs, label_names, records, target_name, without
 from lumbar.audit.label_checks import TYPE_OF_PART
 from lumbar.html.pictures import Mark
 from lumbar.images.slices import SliceIndex
@@ -22,6 +22,13 @@ from lumbar.tables import SLICE
 
 SLICES_APART: Final = 4
 """From this many slices between the left and the right recess of a level on, one of them is at another level."""
+
+
+def labels_have_prepared_slices(inputs: Inputs) -> Iterator[Finding]:
+    """Look for labels on slices that preparation left out, scouts among them, and which nothing learns from."""
+    lost = without(without(inputs.labels, inputs["meta"]), without(inputs.labels, inputs.files["train"]))
+    text = "on slices without metadata (left out, or not prepared)"
+    yield judge("labels lie on prepared slices", label_names(lost), len(inputs.labels), text)
 
 
 def foramina_on_two_slices(inputs: Inputs) -> Iterator[Finding]:
@@ -185,6 +192,7 @@ def _exhibit(row: Any, marks: Sequence[Mark], note: str) -> Exhibit:
 
 
 CHECKS: Final = (
+    labels_have_prepared_slices,
     foramina_on_two_slices,
     recesses_on_one_slice,
     labels_are_plausible,

@@ -117,6 +117,8 @@ NFN_LEFT = "series_id == 10 and level == 'L3/L4' and instance_number == 6"
         (META, lambda t: t[t["series_id"] != 12], "studies get crops for SS", "warning", 1),
         (META, setting(f"{T1} and instance_number == 1", ImagePositionPatient=(30.0, -25.0, 25.0)),
          "instance numbers follow the stack", "info", 1),
+        (META, lambda t: t.query(f"not ({T1} and instance_number == 6)"), "labels lie on prepared slices",
+         "warning", 5),
         (META, setting(T1, SliceThickness=np.nan), "SliceThickness is present", "info", 1),
         (META, lambda t: t.iloc[1:], "metadata are complete", "warning", 1),
         (META, setting(f"{T1} and instance_number == 7", instance_number=8), "metadata describe slices that exist",
