@@ -1,4 +1,4 @@
-"""Ensemble: an MLP per condition group combines the three classifiers, trained on the competition's metric itself.
+"""Ensemble: small MLPs per condition group combine the three classifiers, trained on the competition's metric itself.
 
 Command: ``python train.py -C cfg_mlp --fold 0``, or ``python scripts/ensemble.py`` for all folds and a table.
 Needs: folds (scripts/make_folds.py) and the validation outputs of the classifiers for all folds.
