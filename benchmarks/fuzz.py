@@ -251,8 +251,8 @@ class Fuzz:
         shutil.copytree(self.data, prepared)
         self.outcome.command("scripts/prepare.py", "--data", prepared, "--workers", self.workers)
         commands = [
-            ("train.csv", "scripts/make_folds.py", "train_folded_v1.csv", ()),
-            ("train_series_descriptions.csv", "scripts/make_folds.py", "train_folded_v1.csv", ()),
+            ("train.csv", "scripts/make_folds.py", "train_folded_v1.csv", ("--folds", 2)),
+            ("train_series_descriptions.csv", "scripts/make_folds.py", "train_folded_v1.csv", ("--folds", 2)),
             (
                 "train_label_coordinates.csv",
                 "scripts/make_sag_loc_labels_part2.py",
