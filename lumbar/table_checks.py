@@ -122,7 +122,7 @@ def require_columns(found: Collection[Any], columns: Sequence[str]) -> None:
         raise ValueError(f"lacks the column(s) {', '.join(missing)}")
 
 
-def usable_rows(frame: pd.DataFrame, columns: Sequence[str], key: str | None, flaws: list[Flaw]) -> pd.DataFrame:
+def usable_rows(frame: pd.DataFrame, columns: Sequence[str], key: Sequence[str], flaws: list[Flaw]) -> pd.DataFrame:
     """Keep the rows that can be used.
 
     Parameters
@@ -131,8 +131,8 @@ def usable_rows(frame: pd.DataFrame, columns: Sequence[str], key: str | None, fl
         A table.
     columns : sequence of str
         Its columns; those of `WHOLE`, of `NUMBERS` and names of levels, conditions and series types are looked at.
-    key : str or None
-        A column whose values stand once.
+    key : sequence of str
+        Columns whose values together stand once; none if empty.
     flaws : list of Flaw
         Gets what was mended, and what cost rows.
 
@@ -160,10 +160,10 @@ def usable_rows(frame: pd.DataFrame, columns: Sequence[str], key: str | None, fl
     lost = _lost(frame, good, "identifiers are whole numbers", limits, flaws)
     lost |= _lost(frame, fine, "values are known", "numbers, and names as the competition has them", flaws)
     frame = frame.assign(**changed, **whole, **numbers)[~lost]
-    if key is not None and frame[key].duplicated().any():
-        cases = frame.loc[frame[key].duplicated(), key].astype(str).tolist()
-        flaws.append(Flaw(f"each {key} is listed once", "rows left out, as listed again", cases, len(frame)))
-        frame = frame.drop_duplicates(key)
+    if key and (again := frame.duplicated(list(key))).any():
+        cases = [" ".join(map(str, values)) for values in frame.loc[again, list(key)].to_numpy()]
+        flaws.append(Flaw("rows are listed once", "rows left out, as listed again", cases, len(frame)))
+        frame = frame[~again]
     return frame.reset_index(drop=True)
 
 

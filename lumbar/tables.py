@@ -36,14 +36,14 @@ class Table:
         Columns that every reader may rely on, in order.
     made_by : str
         The command that makes it.
-    key : str, optional
-        Column whose values stand once; of several rows the first counts.
+    key : tuple of str, optional
+        Columns whose values together stand once; of several such rows the first counts.
     """
 
     path: str
     columns: tuple[str, ...]
     made_by: str
-    key: str | None = None
+    key: tuple[str, ...] = ()
 
 
 SERIES_COLUMNS: Final = ("study_id", "series_id", "series_description")
@@ -52,13 +52,10 @@ SLICE: Final = ["series_id", "instance_number"]
 """Columns that name a slice, in any table."""
 
 TRAIN: Final = Table("train.csv", ("study_id", *TARGETS), DOWNLOAD)
-LABEL_COORDINATES: Final = Table(
-    "train_label_coordinates.csv",
-    ("study_id", "series_id", "instance_number", "condition", "level", "x", "y"),
-    DOWNLOAD,
-)
-TRAIN_SERIES: Final = Table("train_series_descriptions.csv", SERIES_COLUMNS, DOWNLOAD, key="series_id")
-TEST_SERIES: Final = Table("test_series_descriptions.csv", SERIES_COLUMNS, DOWNLOAD, key="series_id")
+COORDINATE_COLUMNS: Final = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
+LABEL_COORDINATES: Final = Table("train_label_coordinates.csv", COORDINATE_COLUMNS, DOWNLOAD, key=COORDINATE_COLUMNS)
+TRAIN_SERIES: Final = Table("train_series_descriptions.csv", SERIES_COLUMNS, DOWNLOAD, key=("series_id",))
+TEST_SERIES: Final = Table("test_series_descriptions.csv", SERIES_COLUMNS, DOWNLOAD, key=("series_id",))
 SAMPLE_SUBMISSION: Final = Table("sample_submission.csv", ("row_id", *GRADE_COLUMNS), DOWNLOAD)
 FOLDS: Final = Table("train_folded_v1.csv", (*SERIES_COLUMNS, "fold", *TARGETS), "scripts/make_folds.py")
 META: Final = Table(
@@ -69,8 +66,9 @@ META: Final = Table(
         "img_h", "study_id", "series_id", "instance_number",
     ),
     "scripts/prepare.py (or scripts/make_meta_v01.pkl.py)",
+    key=tuple(SLICE),
 )  # fmt: skip
-TEST_META: Final = Table("test_meta_v1.pkl", META.columns, META.made_by)
+TEST_META: Final = Table("test_meta_v1.pkl", META.columns, META.made_by, META.key)
 SAGITTAL_LABELS: Final = Table(
     "sag_xy/shifted_spinenet_v02.csv.gz",
     ("instance_number", "series_id", "study_id", "level", "x", "y", "img_h", "img_w", "shift"),

@@ -36,6 +36,8 @@ COMMANDS = (
         (LABEL_COORDINATES, "1,10,6,", "1,10,,", "instance_number blank"),
         (LABEL_COORDINATES, "L1/L2,50.0,", 'L1/L2,"50,0",', "x '50,0'"),
         (LABEL_COORDINATES, "L1/L2", "L6/S1", "level 'L6/S1'"),
+        (LABEL_COORDINATES, "1,10,6,", "1,10,6,Left Neural Foraminal Narrowing,L1/L2,50.0,18.1\n1,10,6,",
+         "listed again"),
         (LABEL_COORDINATES, "\n", "\0\n", "zero bytes"),
     ],
 )  # fmt: skip
