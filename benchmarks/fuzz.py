@@ -160,7 +160,7 @@ def damaged_tables(original: bytes, count: int, rng: np.random.Generator) -> Ite
             "\n".join([*lines[:row], lines[row][: int(rng.integers(1, len(lines[row])))]]).encode(),
             original.replace(b",", b";\t"[int(rng.integers(2)) :][:1]),
             original.decode().encode(("utf-16", "utf-32")[int(rng.integers(2))]),
-            flip_bits(original, rng, 200),
+            flip_bits(original, rng, original.index(b"\n")),  # in a cell, another digit is another table
             rng.bytes(300),
             "\n".join([*lines[:row], ",".join(cells[:-1]), *lines[row:]]).encode(),
         ][number % 7]
