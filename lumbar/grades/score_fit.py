@@ -28,6 +28,12 @@ WORTH: Final = 0.2
 Chosen on synthetic sets: with 25 studies the mean of models is left alone, with 2,000 no less is gained.
 """
 
+LEAST: Final = 1000
+"""A belief is tried when its worth in studies, times the number of studies, is so much: few cannot tell a weak one.
+
+Chosen on synthetic sets of 60 studies: with weaker ones the worst lost 7 % of the score, and so it loses 1.4 %.
+"""
+
 
 def corrected(start: Tensor, features: Tensor, weight: Tensor) -> Tensor:
     """Add a correction, features (..., F) times weight (2, F), to the logits (..., 3) of all grades but the first."""
@@ -69,7 +75,7 @@ class ScoreFit:
         """
         weight = self.features.new_zeros(len(GRADES) - 1, self.features.shape[-1])
         chosen, least = weight, self.loss(self.start).item()
-        for prior in sorted(priors, reverse=True):
+        for prior in sorted((prior for prior in priors if prior * self.studies >= LEAST), reverse=True):
             weight, gradients, curvatures = self.minimise(prior, weight)
             loss = self.loss(self.left_out(prior, weight, gradients, curvatures)).item()
             if not loss < least - WORTH:

@@ -65,9 +65,14 @@ def test_features_that_say_nothing_leave_the_start() -> None:
     fit, _ = problem("ss")
     torch.manual_seed(0)
     noise = ScoreFit("ss", fit.start, torch.randn(60, 5, 40), torch.randint(0, 3, (60, 5)), torch.ones(40))
-    assert noise.best([1e-3]).abs().max() == 0  # studies left out are predicted worse than by the start
+    assert noise.best([20.0]).abs().max() == 0  # studies left out are predicted worse than by the start
     labels = torch.full((60, 5), -100)
     assert ScoreFit("scs", fit.start, fit.features, labels, torch.ones(4)).best([1.0]).abs().max() == 0
+
+
+def test_few_studies_do_not_try_a_weak_belief() -> None:
+    strong, weak = (problem("ss", studies=100, seed=1)[0].best([prior]) for prior in (10.0, 9.0))
+    assert strong.abs().max() > 0 and weak.abs().max() == 0
 
 
 def test_the_curvature_is_that_of_the_loss() -> None:
