@@ -273,6 +273,12 @@ def test_finished_studies_are_kept_until_files_or_networks_change(
     first = submission(tmp_path)
     assert predict() == 0 and seen == [1, 2, 2]
     pd.testing.assert_frame_equal(submission(tmp_path), first)
+    damaged = tmp_path / "out_work" / "records" / "1.npz"
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    (tmp_path / "out_work" / "notes.txt").write_bytes(b"\xff")
+    assert predict() == 0 and seen == [1, 2, 2, 1]
+    pd.testing.assert_frame_equal(submission(tmp_path), first)
+    seen.pop()
     with (images / "1" / "10" / "1.dcm").open("ab") as file:
         file.write(b"\0\0")
     assert predict() == 0 and seen == [1, 2, 2, 1]
