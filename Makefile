@@ -23,11 +23,14 @@ $(STAMP): requirements.txt requirements_ngc.txt requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt $(if $(LOCK),-c $(LOCK))
 	@touch $@
 
+# Side by side, a module's tests together: they share what is slow to make.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadscope
+
 test: setup  ## all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: setup  ## tests but those marked slow: whole commands, a browser, whole phantoms
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-cluster: setup  ## the graph on a SLURM of two nodes that is started here; needs root and Debian's packages
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements_slurm.txt $(if $(LOCK),-c $(LOCK))
