@@ -8,7 +8,7 @@ ranks see the very batches of one.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -121,14 +121,11 @@ def make_loader(
 
 
 def progress_bar(
-    batches: Iterable[Any], title: str, ranks: Ranks, total: int | None = None, initial: int = 0
+    batches: DataLoader[Any], title: str, ranks: Ranks, total: int | None = None, initial: int = 0
 ) -> tqdm[Any]:
-    """Show on rank 0 how a pass of over a second proceeds: live in a terminal, twice a minute in a log file."""
-    interval = 0.1 if sys.stderr.isatty() else 30
-    return tqdm(
-        batches, title, total, leave=False, unit="batch", initial=initial, mininterval=interval, delay=1,
-        disable=not ranks.main,
-    )  # fmt: skip
+    """Show on rank 0 how a pass of several batches proceeds: live in a terminal, twice a minute in a log file."""
+    interval, hidden = 0.1 if sys.stderr.isatty() else 30, not ranks.main or len(batches) < 2
+    return tqdm(batches, title, total, leave=False, unit="batch", initial=initial, mininterval=interval, disable=hidden)
 
 
 @contextmanager

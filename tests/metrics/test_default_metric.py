@@ -25,7 +25,7 @@ def config(tmp_path, localises="points"):
 
 
 def test_points_with_metadata_are_scored_in_mm(tmp_path):
-    meta = pd.DataFrame({"series_id": [5], "instance_number": [1], "img_w": [100], "img_h": [100]})
+    meta = pd.DataFrame({"study_id": [1], "series_id": [5], "instance_number": [1], "img_w": [100], "img_h": [100]})
     meta = meta.assign(PixelSpacing=[(0.5, 0.5)]).reindex(columns=META.columns)
     write_table(meta, tmp_path, META)
     metric = calc_metric(config(tmp_path), output([[0.5, 0.5, 0.6, 0.5]], [[0.52, 0.54, 0.6, 0.5]]), pd.DataFrame())

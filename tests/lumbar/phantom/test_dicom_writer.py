@@ -6,7 +6,7 @@ import pytest
 from pydicom.pixels import apply_rescale
 from pydicom.uid import EnhancedMRImageStorage, JPEG2000Lossless, RLELossless
 
-from lumbar.images.dicom import read_slice
+from lumbar.images.dicom import DicomFile, read_slice
 from lumbar.images.geometry import SlicePlane
 from lumbar.phantom.dicom_writer import write_series
 from lumbar.phantom.plan import Encoding, PlannedSlice, SeriesPlan, Study
@@ -94,7 +94,7 @@ def test_one_file_holds_the_same_slices(tmp_path):
     assert "ImagePositionPatient" not in dataset and "WindowCenter" not in dataset and "EchoTime" not in dataset
     for number in (1, 2):
         single = read_slice(tmp_path / "single" / f"{number}.dcm")
-        joined = read_slice(tmp_path / "joined" / "1.dcm", frame=number - 1)
+        joined = DicomFile(tmp_path / "joined" / "1.dcm").slice(number - 1)
         assert (joined.stored == single.stored).all() and joined.window == single.window
         tags = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
                 "SpacingBetweenSlices", "SeriesDescription")  # fmt: skip
