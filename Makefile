@@ -23,8 +23,8 @@ $(STAMP): requirements.txt requirements_ngc.txt requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt $(if $(LOCK),-c $(LOCK))
 	@touch $@
 
-# Side by side, a module's tests together: they share what is slow to make.
-PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadscope
+# Side by side, a module's tests together, as they share what is slow to make; in order, as whole commands come early.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 test: setup  ## all tests
 	$(PYTEST)
