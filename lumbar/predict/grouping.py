@@ -35,7 +35,7 @@ def read_headers(paths: Sequence[Path], workers: int, problems: list[str], notes
     """
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
     headers, others = [], []
-    for batch in ordered_map(_try_headers, batches, workers, "headers", "batch", lost=_try_alone):
+    for batch in ordered_map(_try_headers, batches, workers, "headers", "batch", lost=_try_alone, quiet=not batches):
         for found in batch:
             named = found.path.suffix.lower() == ".dcm"
             if isinstance(found, DicomError):
