@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -125,11 +126,12 @@ def set_tag(content: bytes, rng: np.random.Generator) -> bytes:
     written = BytesIO()
     pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE
     try:
-        if value is None:
-            del dataset[keyword]
-        else:
-            dataset.add_new(keyword, pydicom.datadict.dictionary_VR(keyword), value)
-        dataset.save_as(written)
+        with warnings.catch_warnings(action="ignore"):
+            if value is None:
+                del dataset[keyword]
+            else:
+                dataset.add_new(keyword, pydicom.datadict.dictionary_VR(keyword), value)
+            dataset.save_as(written)
     except Exception:  # pydicom cannot write it
         return flip_bits(content, rng)
     return written.getvalue()
