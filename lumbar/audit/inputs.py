@@ -18,7 +18,7 @@ from lumbar.images.cache import VERSIONS, cache_dir, is_identifier, is_instance
 from lumbar.images.dicom import DicomError, DicomFile, read_tags
 from lumbar.images.display import in_other_plane
 from lumbar.images.geometry import to_patient
-from lumbar.images.numbering import dicom_files
+from lumbar.images.numbering import numbered_files
 from lumbar.images.slices import tag_vectors
 from lumbar.labels.human import LEFT, human_points
 from lumbar.labels.misplaced import misplaced
@@ -147,10 +147,10 @@ class Inputs:
         left_out = without(files[files["series_id"].isin(planes.index)], self["meta"])
         chosen = []
         for row in records(left_out):
-            path = self.data / "train_images" / str(row.study_id) / str(row.series_id) / f"{row.instance_number}.dcm"
+            paths = numbered_files(self.data / "train_images" / str(row.study_id) / str(row.series_id))
             try:
-                orientation = read_tags(path)["ImageOrientationPatient"]
-            except DicomError:  # preparation says what is wrong with it
+                orientation = read_tags(paths[row.instance_number])["ImageOrientationPatient"]
+            except (DicomError, KeyError):  # preparation says what is wrong with it, or it is a frame
                 orientation = None
             chosen.append(in_other_plane([*planes[row.series_id], orientation])[-1])
         return left_out[np.array(chosen, dtype=bool)]
@@ -219,7 +219,7 @@ def along_stacks(meta: pd.DataFrame) -> pd.DataFrame:
 
 def _read_storage(folder: Path) -> dict[str, Any]:
     """Read how the first file of a series stores its slices; nothing where it cannot be read."""
-    files = [path for path in dicom_files(folder) if is_instance(path.stem)]
+    files = list(numbered_files(folder).values())
     try:
         return {"series_id": int(folder.name), "files": len(files), **DicomFile(files[0]).storage()}
     except DicomError:  # preparation says what is wrong with it

@@ -21,6 +21,11 @@ def dicom_files(folder: Path) -> list[Path]:
     return sorted(files, key=lambda path: (int(path.stem) if is_instance(path.stem) else -1, path.name))
 
 
+def numbered_files(folder: Path) -> dict[int, Path]:
+    """Give the DICOM files of a series that are named by their instance numbers, by these."""
+    return {int(path.stem): path for path in dicom_files(folder) if is_instance(path.stem)}
+
+
 def number_frames(files: Sequence[MultiFrameError], last: int) -> list[tuple[int, Path, int]]:
     """Give numbers to the frames of a series' multi-frame files by their place, stack by stack.
 
@@ -50,7 +55,7 @@ def read_instances(folder: Path, instances: Iterable[int]) -> Iterator[DicomSlic
         If there is no such slice, or it cannot be read.
     """
     frames: dict[int, tuple[Path, int]] | None = None
-    files = {int(path.stem): path for path in dicom_files(folder) if is_instance(path.stem)}
+    files = numbered_files(folder)
     for instance in instances:
         path = files.get(instance, folder / f"{instance}.dcm")
         if frames is None:

@@ -187,7 +187,7 @@ def test_every_case_is_a_row_of_the_table(change: Change, report: Callable[[], R
 
 
 def test_a_scout_is_named_and_no_missing_slice(data: Path, change: Change, report: Any, write_dicom: Any) -> None:
-    scout = data / "train_images" / "1" / "10" / "7.dcm"
+    scout = (data / "train_images" / "1" / "10" / "7.dcm").rename(data / "train_images" / "1" / "10" / "7.DCM")
     write_dicom(scout, np.zeros((8, 8), np.uint16), ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
     (data / "train_images_v01" / "1" / "10" / "7.png").unlink()
     change(META, lambda t: t.query(f"not ({T1} and instance_number == 7)"))
